@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef NVMFT_PROVIDER_BACKEND_H
+#define NVMFT_PROVIDER_BACKEND_H
+
+#include <stdarg.h>
+
+#include "../log.h"
+#include "../poll_group.h"
+#include "memory.h"
+#include "request.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * A backend stores the blocks of a namespace.
+ *
+ *   open -> info -> [ channel_open -> submit... -> channel_close ]  (per poll group) -> close
+ *
+ * The core has already checked range, length, alignment and access: a backend never validates NVMe semantics.
+ * A minimal backend is open, info, submit and close, and answers READ and WRITE; the core emulates what it
+ * does not declare.
+ */
+
+struct nvmft_target;
+
+/* What an I/O asks for. */
+enum nvmft_io_op {
+	NVMFT_IO_READ = 0,
+	NVMFT_IO_WRITE = 1,
+	NVMFT_IO_FLUSH = 2,
+	NVMFT_IO_WRITE_ZEROES = 3,
+	NVMFT_IO_DEALLOCATE = 4,
+	NVMFT_IO_COMPARE = 5,
+};
+
+/* Flags of an I/O. */
+#define NVMFT_IO_FUA (1u << 0)        /* WRITE, WRITE_ZEROES: durable before completion */
+#define NVMFT_IO_DEALLOC_OK (1u << 1) /* WRITE_ZEROES: DEAC, the blocks may be deallocated if they then read as zeroes */
+
+/* How well a backend does an optional operation. */
+enum nvmft_capability {
+	NVMFT_CAP_NONE = 0,    /* cannot; the core emulates it where that is possible, else the command is not offered */
+	NVMFT_CAP_NATIVE = 1,  /* submit takes it */
+};
+
+/**
+ * struct nvmft_backend - a backend opened for one namespace
+ * @target: for nvmft_backend_log()
+ * @priv: the backend's private bytes (ops->backend_size), zeroed
+ */
+struct nvmft_backend {
+	const struct nvmft_backend_ops *ops;
+	struct nvmft_target *target;
+	void *priv;
+};
+
+/**
+ * struct nvmft_channel - a backend's end of one poll group
+ * @priv: the backend's private bytes (ops->channel_size), zeroed
+ */
+struct nvmft_channel {
+	struct nvmft_backend *backend;
+	struct nvmft_poll_group *group;
+	void *priv;
+};
+
+/**
+ * struct nvmft_io - one I/O
+ * @op, @flags: what to do
+ * @lba, @blocks: range in logical blocks, inside the namespace; unused by FLUSH
+ * @iov, @iovcnt: data of READ, WRITE and COMPARE, exactly @blocks x block size bytes. For a READ of a backend that declares
+ *        lends_reads, iovcnt may be 0: the backend sets both to its own pages, which it must keep unchanged or at least
+ *        mapped until ops->lend_end().
+ * @channel: where it was submitted
+ * @priv: the backend's private bytes (ops->io_size), not zeroed
+ * @status, @next, @state: the core's
+ *
+ * Ownership: the backend's from ops->submit() to nvmft_io_done() or nvmft_io_done_remote().
+ */
+struct nvmft_io {
+	enum nvmft_io_op op;
+	uint32_t flags;
+	uint64_t lba;
+	uint32_t blocks;
+	uint32_t iovcnt;
+	struct nvmft_iov *iov;
+	struct nvmft_channel *channel;
+	void *priv;
+	struct nvmft_io *next;
+	nvmft_status status;
+	uint16_t state;
+};
+
+/**
+ * struct nvmft_backend_info - facts of an open backend
+ * @block_size: 512 or 4096
+ * @blocks: size
+ * @read_only: writes are impossible
+ * @volatile_cache: completed writes may be lost by a power failure until FLUSH (VWC)
+ * @fua, @flush, @write_zeroes, @deallocate, @compare: what submit takes. Without @flush and with @volatile_cache the
+ *        backend cannot promise durability: the combination is refused.
+ * @deallocated_zero: deallocated blocks read as zeroes
+ * @lends_reads: see struct nvmft_io
+ * @thin: blocks take space when they are written
+ * @align: alignment of buffers in memory that I/O needs, a power of two up to 4096; 0 or 1 for none. The core
+ *        copies when a transport's own buffers are not aligned.
+ * @depth: most I/Os per channel at once; 0 for no limit. The core never exceeds it.
+ * @max_bytes: most data bytes of one I/O, 0 for no limit; the core splits nothing, it lowers MDTS
+ * @preferred_blocks: preferred write size and alignment in blocks, 0 unknown (NPWG, NPWA)
+ */
+struct nvmft_backend_info {
+	size_t size;
+	uint32_t block_size;
+	uint64_t blocks;
+	bool read_only;
+	bool volatile_cache;
+	bool deallocated_zero;
+	bool lends_reads;
+	bool thin;
+	enum nvmft_capability fua;
+	enum nvmft_capability flush;
+	enum nvmft_capability write_zeroes;
+	enum nvmft_capability deallocate;
+	enum nvmft_capability compare;
+	uint32_t align;
+	uint32_t depth;
+	uint32_t max_bytes;
+	uint32_t preferred_blocks;
+};
+
+/* Most private bytes of one I/O (ops->io_size), wrappers and what they wrap together. */
+#define NVMFT_IO_PRIV_MAX 256u
+
+/**
+ * struct nvmft_backend_ops - a backend
+ * @size: sizeof(struct nvmft_backend_ops)
+ * @api: NVMFT_PROVIDER_API
+ * @name: short, for logs
+ * @backend_size, @channel_size, @io_size: private bytes wanted; the core allocates them
+ * @open: required. Open what @opts describes. May block. Context: control. On failure nothing is left behind, and
+ *        nvmft_backend_log() has said why. -EINVAL, -ENOENT, -EBUSY (locked by another), -EROFS, -ENOMEM...
+ * @close: required. Every channel is closed. Context: control or the thread of a poll group: must not wait for a device.
+ * @info: required. Current facts; the core sets info->size. May block. Context: control, several times.
+ * @channel_open: optional. Context: the group's thread.
+ * @channel_close: optional. No I/O is outstanding. Context: the group's thread.
+ * @submit: required. Start @io; errors arrive as completions. May complete inside the call, which never recurses.
+ *        Context: the channel's thread, as for all that follow.
+ * @flush: optional. Once per poll pass in which submit was called: the place for a doorbell.
+ * @poll: optional. For backends without a descriptor on the ring: look for completions. Called every pass while I/O is
+ *        outstanding on the channel. Returns the number found.
+ * @arm: optional, with @poll: about to sleep. 0 when a completion will wake the group, -EAGAIN to be polled again.
+ * @abort: optional. Try to end @io early; it completes in any case, with Command Abort Requested if it did. Without it an I/O
+ *        that a backend has is not aborted.
+ * @lend_end: required with lends_reads: pages lent for @io are no longer used.
+ */
+struct nvmft_backend_ops {
+	size_t size;
+	uint32_t api;
+	const char *name;
+	uint32_t backend_size;
+	uint32_t channel_size;
+	uint32_t io_size;
+	int (*open)(struct nvmft_backend *backend, const void *opts);
+	void (*close)(struct nvmft_backend *backend);
+	int (*info)(struct nvmft_backend *backend, struct nvmft_backend_info *info);
+	int (*channel_open)(struct nvmft_channel *channel);
+	void (*channel_close)(struct nvmft_channel *channel);
+	void (*submit)(struct nvmft_channel *channel, struct nvmft_io *io);
+	void (*flush)(struct nvmft_channel *channel);
+	int (*poll)(struct nvmft_channel *channel);
+	int (*arm)(struct nvmft_channel *channel);
+	void (*abort)(struct nvmft_channel *channel, struct nvmft_io *io);
+	void (*lend_end)(struct nvmft_channel *channel, struct nvmft_io *io);
+};
+
+/**
+ * nvmft_io_done() - an I/O is over
+ * @status: 0 or an NVMe status; nvmft_status_from_errno() makes one
+ *
+ * Context: the channel's thread.
+ */
+NVMFT_API void nvmft_io_done(struct nvmft_io *io, nvmft_status status);
+
+/**
+ * nvmft_io_done_remote() - the same from another thread, e.g. of the backend's own
+ *
+ * Context: any thread.
+ */
+NVMFT_API void nvmft_io_done_remote(struct nvmft_io *io, nvmft_status status);
+
+/**
+ * nvmft_backend_log() - write a line to the log of the backend's target, prefixed with the backend's name
+ *
+ * Context: any thread.
+ */
+NVMFT_API void nvmft_backend_log(const struct nvmft_backend *backend, enum nvmft_log_level level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef NVMFT_LIB_CHANNEL_H
+#define NVMFT_LIB_CHANNEL_H
+
+#include "nvmft/provider/backend.h"
+#include "poll_group.h"
+#include "subsystem.h"
+#include "view.h"
+
+struct request;
+
+/*
+ * A namespace's end in one poll group: made when the first command for the namespace comes in, closed when a view without the
+ * namespace arrives and the last command is over. Belongs to the group's thread but for the counters.
+ */
+struct ns_channel {
+	struct nvmft_channel pub;
+	struct nvmft_namespace *ns; /* counted reference */
+	uint32_t in_flight;         /* requests that hold the channel */
+	uint32_t submitted;         /* I/Os that the backend has */
+	uint32_t depth;             /* most of these; UINT32_MAX no limit */
+	uint32_t align_mask;
+	bool closing;
+	bool dirty;  /* in group->dirty_channels */
+	bool polled; /* in group->polled_channels */
+	TAILQ_HEAD(, request) waiting; /* for depth */
+	TAILQ_ENTRY(ns_channel) dirty_link;
+	TAILQ_ENTRY(ns_channel) polled_link;
+	LIST_ENTRY(ns_channel) ns_link; /* ns->channels */
+	nvmft_counter reads, read_blocks, writes, written_blocks, others, errors;
+};
+
+/*
+ * channel_get() - the channel of a namespace in this group, opened if need be; counts the caller in in_flight
+ * Return: 0; -errno of the backend's channel_open; -ENOMEM.
+ */
+int channel_get(struct nvmft_poll_group *group, struct nvmft_namespace *ns, struct ns_channel **channel);
+void channel_put(struct ns_channel *channel);
+
+/*
+ * channel_submit() - give req->io to the backend of req->channel
+ *
+ * op, flags, lba, blocks, iov and iovcnt of req->io are set. When the I/O is over req->next(req) is called with
+ * req->io.status, never from inside a backend's submit and never recursively. Waits while the backend's depth is used up.
+ */
+void channel_submit(struct request *req);
+
+/* A view without the namespace has arrived. */
+void channel_close(struct ns_channel *channel);
+
+/* Stages of the poll pass; poll returns the number of events, arm 0 or -EAGAIN. */
+int nvmft_channels_poll(struct nvmft_poll_group *group);
+void nvmft_channels_flush(struct nvmft_poll_group *group);
+int nvmft_channels_arm(struct nvmft_poll_group *group);
+
+/* All channels of a group that is being freed; none has I/O. */
+void nvmft_channels_fini(struct nvmft_poll_group *group);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef NVMFT_LIB_MEMORY_H
+#define NVMFT_LIB_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nvmft/provider/memory.h"
+
+struct nvmft_poll_group;
+struct pool_slab;
+
+#define POOL_MIN_SHIFT 12                   /* 4 KiB */
+#define POOL_MAX_SHIFT 21                   /* 2 MiB, one slab */
+#define POOL_CLASSES (POOL_MAX_SHIFT - POOL_MIN_SHIFT + 1)
+
+/*
+ * Data buffers of a poll group: contiguous pieces, a power of two of pages long, cut from 2 MiB slabs. A slab serves one size
+ * while any piece of it is in use; empty slabs serve any size and go back to the system when there are several. So
+ * memory follows the I/O in flight.
+ */
+struct pool {
+	struct pool_slab *partial[POOL_CLASSES];
+	struct pool_slab *empty;
+	struct pool_slab **regions; /* by nvmft_iov.region */
+	uint32_t nregions, cap_regions, nempty;
+	uint64_t used, limit; /* bytes handed out; most for I/O */
+};
+
+void nvmft_pool_init(struct nvmft_poll_group *group, uint64_t limit);
+void nvmft_pool_fini(struct nvmft_poll_group *group);
+
+/*
+ * nvmft_pool_get() - a buffer of @len bytes, page aligned, not cleared
+ * @privileged: beyond the limit if need be: admin commands and Connect never wait for I/O
+ * Return: 0; -EAGAIN at the limit, or -ENOMEM.
+ */
+int nvmft_pool_get(struct nvmft_poll_group *group, size_t len, bool privileged, struct nvmft_iov *iov);
+
+/* nvmft_pool_put() - give it back; requests that wait for buffers may go on at the end of the pass */
+void nvmft_pool_put(struct nvmft_poll_group *group, const struct nvmft_iov *iov);
+
+#endif

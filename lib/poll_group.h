@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef NVMFT_LIB_POLL_GROUP_H
+#define NVMFT_LIB_POLL_GROUP_H
+
+#include <liburing.h>
+
+#include "nvmft/provider/ring.h"
+#include "nvmft/provider/transport.h"
+#include "memory.h"
+#include "target.h"
+
+struct ns_channel;
+struct request;
+
+/* ring.c: the io_uring and what waits for a free submission entry. */
+struct ring {
+	struct io_uring uring;
+	struct nvmft_ring_op *wait_head, **wait_tail; /* prepared later: the submission queue was full */
+	bool enabled;
+	unsigned int to_submit;
+};
+
+/* timer.c: a pairing heap, so that arming never allocates; and the ring's timeout that wakes a sleeping group. */
+struct timers {
+	struct nvmft_timer *root;
+	struct nvmft_ring_op timeout_op;
+	struct __kernel_timespec ts;
+	uint64_t armed_deadline; /* of timeout_op, 0: none */
+};
+
+/* msg.c: calls from other threads, newest first until the group takes them. */
+struct msgs {
+	_Atomic(struct nvmft_call *) head;
+	atomic_bool sleeping; /* the next caller writes to wake_fd */
+	int wake_fd;
+	uint64_t wake_value;
+	struct nvmft_ring_op wake_op;
+};
+
+/* A transport's part of the group with its pool of request objects. */
+struct group_transport {
+	struct nvmft_transport_group pub;
+	struct group_transport *next;
+	const struct nvmft_transport_ops *ops; /* the core's zero-padded copy */
+	struct request *free_requests;
+	uint32_t nfree;
+	size_t request_size;
+};
+
+struct group_counters {
+	nvmft_counter polls, idle_polls, sleeps;
+	nvmft_counter connections, queues; /* gauges */
+	nvmft_counter admin_cmds, io_cmds, errors;
+	nvmft_counter requests, data_bytes, pool_bytes, buffer_waits, copied_bytes;
+	nvmft_counter terminated;
+};
+
+/*
+ * Everything here belongs to the thread that drives the group, except @msgs and the counters, which may be touched
+ * from any, and @link, which target->view_lock protects.
+ */
+struct nvmft_poll_group {
+	struct nvmft_target *target;
+	TAILQ_ENTRY(nvmft_poll_group) link;
+	unsigned int index;
+	_Atomic int owner_tid; /* 0 until first polled */
+	bool polling;
+	uint64_t now_ns; /* of this pass */
+
+	struct ring ring;
+	struct timers timers;
+	struct msgs msgs;
+	struct pool pool;
+	struct group_transport *transports;
+
+	struct nvmft_view *view;
+	TAILQ_HEAD(, nvmft_queue) queues;
+	TAILQ_HEAD(, nvmft_ctrl) ctrls;
+
+	/* channel.c */
+	struct ns_channel **channels; /* by nvmft_namespace.slot */
+	uint32_t nchannels;
+	TAILQ_HEAD(, ns_channel) dirty_channels; /* flush at the end of the pass */
+	TAILQ_HEAD(, ns_channel) polled_channels; /* backends with ops->poll and I/O outstanding */
+
+	TAILQ_HEAD(, request) buffer_waiters;
+	struct group_counters counters;
+};
+
+/* ring.c */
+int nvmft_ring_init(struct nvmft_poll_group *group);
+void nvmft_ring_fini(struct nvmft_poll_group *group);
+int nvmft_ring_enable(struct nvmft_poll_group *group); /* by the thread that will drive it */
+int nvmft_ring_reap(struct nvmft_poll_group *group);   /* completions; returns how many */
+void nvmft_ring_submit(struct nvmft_poll_group *group, bool wait);
+bool nvmft_ring_idle(struct nvmft_poll_group *group); /* nothing to reap, nothing to submit */
+
+/* timer.c */
+int nvmft_timers_run(struct nvmft_poll_group *group);
+void nvmft_timers_arm_ring(struct nvmft_poll_group *group);
+
+/* msg.c */
+int nvmft_msgs_init(struct nvmft_poll_group *group);
+void nvmft_msgs_fini(struct nvmft_poll_group *group);
+int nvmft_msgs_run(struct nvmft_poll_group *group);
+bool nvmft_msgs_sleep(struct nvmft_poll_group *group); /* false: messages came in */
+void nvmft_msgs_awake(struct nvmft_poll_group *group);
+
+/* poll_group.c */
+bool nvmft_group_is_current(const struct nvmft_poll_group *group);
+struct group_transport *nvmft_group_transport(struct nvmft_poll_group *group, const struct nvmft_transport_ops *ops);
+void nvmft_poll_group_free(struct nvmft_poll_group *group);
+
+#endif

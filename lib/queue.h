@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef NVMFT_LIB_QUEUE_H
+#define NVMFT_LIB_QUEUE_H
+
+#include "port.h"
+#include "poll_group.h"
+#include "spec.h"
+
+struct nvmft_ctrl;
+struct request;
+
+/* Outstanding commands by CID. Grows with the commands in flight, so an idle queue of any depth costs nothing. */
+struct cid_table {
+	struct request **heads;
+	uint32_t mask; /* entries - 1; 0: no table yet */
+	uint32_t count;
+};
+
+enum queue_state {
+	QUEUE_NEW,        /* before Connect */
+	QUEUE_CONNECTING, /* Connect is being decided, perhaps by the controller's group */
+	QUEUE_LIVE,
+	QUEUE_CLOSING, /* the core asked the transport to close: no further command is executed */
+	QUEUE_CLOSED,  /* the transport is gone; waits for requests that backends still have */
+};
+
+/* Belongs to the thread of @group. */
+struct nvmft_queue {
+	struct nvmft_poll_group *group;
+	struct group_transport *gt;
+	struct nvmft_port *port;
+	TAILQ_ENTRY(nvmft_queue) link; /* group->queues */
+	enum queue_state state;
+	bool transport_gone;
+	bool in_destroy;
+	bool pending; /* counted in port->pending */
+	bool sqflow_disabled;
+	bool accept_lent;
+	uint16_t qid;
+	uint16_t sqsize; /* 0-based; before Connect of the default size of the admin queue */
+	uint16_t sqhd;
+	uint32_t in_flight; /* received and not responded to */
+	uint32_t requests;  /* request objects that exist for the queue */
+	struct cid_table cids;
+	struct request *fused_first; /* fused.c: the first half of a fused pair, waiting for the second */
+	bool fused_failed;           /* fused.c: the first half was refused, so the second is too */
+	uint64_t address_key;
+
+	/*
+	 * The controller, from a successful Connect on; counted by a reference. It lives in its own group's thread: from here
+	 * only its constant fields are read (see controller.h), all else goes by message.
+	 */
+	struct nvmft_ctrl *ctrl;
+	const struct subsys_view *sv; /* of group->view; NULL for discovery controllers */
+	nvmft_counter commands;       /* also tells the controller's keep alive timer that there is traffic */
+
+	struct nvmft_timer connect_timer;
+	struct nvmft_call ctrl_call;  /* attach to and detach from the controller */
+	struct nvmft_call reply_call; /* and its answers */
+	struct nvmft_call close_call; /* the controller asks to close; in use while close_posted */
+	atomic_bool close_posted;
+	struct request *connect_req;
+	uint16_t attach_status; /* nvmft_status, written by the controller's thread */
+
+	/* On a cache line of its own: the transport's private bytes. */
+	_Alignas(64) unsigned char priv[];
+};
+
+/* queue.c. Context: the queue's thread unless said otherwise. */
+void nvmft_queue_shut(struct nvmft_queue *queue);        /* ask the transport to close, once */
+void nvmft_queue_maybe_destroy(struct nvmft_queue *queue); /* after each step that may have been the last */
+void nvmft_queue_set_live(struct nvmft_queue *queue);
+
+/* CIDs */
+int cid_insert(struct cid_table *table, struct request *req); /* 0, -EEXIST or -ENOMEM */
+void cid_remove(struct cid_table *table, struct request *req);
+struct request *cid_find(const struct cid_table *table, uint16_t cid);
+void cid_fini(struct cid_table *table);
+
+#endif

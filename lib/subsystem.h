@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef NVMFT_LIB_SUBSYSTEM_H
+#define NVMFT_LIB_SUBSYSTEM_H
+
+#include "nvmft/provider/backend.h"
+#include "spec.h"
+#include "target.h"
+
+struct nvmft_ctrl;
+struct ns_channel;
+struct subsys_view;
+
+struct nvmft_host {
+	struct nvmft_target *target;
+	TAILQ_ENTRY(nvmft_host) link;
+	char nqn[NVME_NQN_LENGTH];
+	struct retired retire;
+};
+
+/*
+ * A namespace. Fields above the line never change after nvmft_namespace_add(). Facts that change (size) are in ns_view.
+ */
+struct nvmft_namespace {
+	struct nvmft_subsystem *subsys;
+	uint32_t nsid;
+	uint32_t slot; /* index of its channel in every poll group */
+	uint8_t uuid[16], nguid[16], eui64[8];
+	bool read_only; /* by configuration */
+	struct nvmft_backend_ops ops; /* zero-padded copy */
+	struct nvmft_backend backend;
+	/* ---- target->lock ---- */
+	TAILQ_ENTRY(nvmft_namespace) link;
+	struct nvmft_backend_info info;
+	uint64_t changed; /* view generation of the last change */
+	struct retired retire;
+	/* ---- any thread ---- */
+	atomic_uint refs; /* the configuration, and each open channel; the last closes the backend */
+	struct nvmft_done *removed; /* to be told */
+	struct nvmft_done_call done_call;
+	pthread_mutex_t stats_lock; /* the list of channels and the sums of closed ones; never per command */
+	LIST_HEAD(, ns_channel) channels;
+	struct nvmft_namespace_stats closed_stats;
+	struct fused_gate *fused; /* fused.c: serialises Compare and Write over all poll groups */
+};
+
+struct nvmft_subsystem {
+	struct nvmft_target *target;
+	TAILQ_ENTRY(nvmft_subsystem) link; /* target->lock */
+	struct nvmft_subsystem_opts opts;  /* defaults filled in; strings below */
+	char nqn[NVME_NQN_LENGTH];
+	char serial[20 + 1], model[40 + 1], firmware[8 + 1];
+	bool discovery; /* the built-in discovery subsystem */
+	uint8_t mdts;   /* in units of 4 KiB, a power of two */
+	/* ---- target->lock ---- */
+	TAILQ_HEAD(, nvmft_namespace) namespaces; /* sorted by NSID */
+	bool allow_any_host;
+	struct nvmft_host **hosts;
+	uint32_t nhosts;
+	bool dirty; /* differs from @published */
+	struct subsys_view *published;
+	struct retired retire;
+	/* ---- any thread ---- */
+	atomic_uint refs; /* the configuration, each namespace, each controller */
+	struct nvmft_done *removed;
+	struct nvmft_done_call done_call;
+	/* Controllers by CNTLID. Taken at Connect and when a controller goes, for a few instructions. */
+	pthread_mutex_t ctrl_lock;
+	TAILQ_HEAD(, nvmft_ctrl) ctrls;
+	uint32_t nctrls;
+	uint16_t next_cntlid;
+};
+
+void nvmft_subsystem_get(struct nvmft_subsystem *subsys);
+void nvmft_subsystem_put(struct nvmft_subsystem *subsys);
+void nvmft_namespace_get(struct nvmft_namespace *ns);
+void nvmft_namespace_put(struct nvmft_namespace *ns);
+
+/* Sum of the statistics of every namespace of a subsystem as of the view, for the SMART log. */
+void nvmft_subsystem_sum_stats(const struct subsys_view *sv, struct nvmft_namespace_stats *sum);
+
+/* An NQN is 1..223 bytes and starts with "nqn." (4.5); the discovery NQN is not for NVM subsystems. */
+bool nvmft_nqn_valid(const char *nqn);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef NVMFT_LIB_TARGET_H
+#define NVMFT_LIB_TARGET_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "nvmft/nvmft.h"
+#include "spec.h"
+#include "util.h"
+
+struct nvmft_view;
+struct nvmft_threads;
+
+/* Something to release once no poll group sees the view it is attached to, see view.h. */
+struct retired {
+	struct retired *next;
+	void (*release)(struct retired *retired); /* any thread, must not block */
+};
+
+enum target_state { TARGET_RUNNING, TARGET_STOPPING, TARGET_STOPPED };
+
+struct nvmft_target {
+	struct nvmft_target_opts opts; /* defaults filled in; strings copied */
+	char discovery_nqn[NVME_NQN_LENGTH];
+
+	/*
+	 * Serialises configuration calls, and so protects the mutable configuration: the lists below, what hangs from
+	 * them and @disc_genctr. A backend may block while it is held, therefore no poll group ever takes it.
+	 */
+	pthread_mutex_t lock;
+	TAILQ_HEAD(, nvmft_subsystem) subsystems;
+	TAILQ_HEAD(, nvmft_port) ports;
+	TAILQ_HEAD(, nvmft_host) hosts;
+	uint64_t disc_genctr;
+	uint32_t *free_slots; /* namespace slots to use again */
+	uint32_t nfree_slots, next_slot, cap_slots;
+	struct nvmft_threads *threads;
+
+	/*
+	 * Protects @view, @groups and the hand-over of references to views. Held for a few instructions only, so that poll
+	 * groups may take it where a view changes, which is never per command.
+	 */
+	pthread_mutex_t view_lock;
+	struct nvmft_view *view; /* newest; never NULL */
+	TAILQ_HEAD(, nvmft_poll_group) groups;
+	uint32_t ngroups;
+	_Atomic uint64_t view_gen; /* generation of @view, so that groups notice a change without the lock */
+
+	atomic_uint place_next; /* round robin of nvmft_port_place() */
+
+	/* Everything that must be over before nvmft_target_stop() is done: queues, controllers, ports, namespaces. */
+	atomic_uint busy;
+	_Atomic int state; /* enum target_state */
+	struct nvmft_done *stop_done;
+	struct nvmft_call stop_call;
+};
+
+/* Holders of target->busy. The last put after nvmft_target_stop() completes it. Context: any thread. */
+void nvmft_target_get(struct nvmft_target *target);
+void nvmft_target_put(struct nvmft_target *target);
+
+/* The injected clock and randomness. */
+uint64_t nvmft_target_now(struct nvmft_target *target);
+int nvmft_target_random(struct nvmft_target *target, void *buf, size_t len);
+
+/* Any poll group, to carry a completion; NULL when there is none. */
+struct nvmft_poll_group *nvmft_target_any_group(struct nvmft_target *target);
+
+/* Deliver @done with @result from a poll group's thread, never from inside the caller. @call must live until then. */
+struct nvmft_done_call {
+	struct nvmft_call call;
+	struct nvmft_done *done;
+	int result;
+};
+void nvmft_done_later(struct nvmft_target *target, struct nvmft_done_call *dc, struct nvmft_done *done, int result);
+
+#endif
