@@ -1,1 +1,346 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Namespaces as poll groups see them: opening and closing channels, and the way of an I/O to the backend and back.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "channel.h"
+#include "io_cmd.h"
+#include "log.h"
+#include "request.h"
+
+static int channels_grow(struct nvmft_poll_group *group, uint32_t slot)
+{
+	uint32_t cap = group->nchannels ? group->nchannels : 16;
+	struct ns_channel **channels;
+
+	while (cap <= slot)
+		cap *= 2;
+	channels = realloc(group->channels, cap * sizeof(*channels));
+	if (!channels)
+		return -ENOMEM;
+	memset(channels + group->nchannels, 0, (cap - group->nchannels) * sizeof(*channels));
+	if (!group->nchannels)
+		TAILQ_INIT(&group->submits);
+	group->channels = channels;
+	group->nchannels = cap;
+	return 0;
+}
+
+static void channel_init(struct ns_channel *ch, struct nvmft_poll_group *group, const struct ns_view *nsv)
+{
+	struct nvmft_namespace *ns = nsv->ns;
+
+	ch->pub.backend = &ns->backend;
+	ch->pub.group = group;
+	ch->pub.priv = ch + 1;
+	ch->ns = ns;
+	ch->info = nsv->info;
+	ch->depth = ch->info.depth ? ch->info.depth : UINT32_MAX;
+	ch->align_mask = ch->info.align ? ch->info.align - 1 : 0;
+	ch->dirty = !ns->ops.flush;
+	ch->polled = !ns->ops.poll;
+	TAILQ_INIT(&ch->waiting);
+	TAILQ_INIT(&ch->held);
+}
+
+/* The first command for the namespace in this group: the one allocation on its way. */
+static int channel_open(struct nvmft_poll_group *group, const struct ns_view *nsv, struct ns_channel **channel)
+{
+	struct nvmft_namespace *ns = nsv->ns;
+	struct ns_channel *ch;
+	int ret;
+
+	if (ns->slot >= group->nchannels && channels_grow(group, ns->slot))
+		return -ENOMEM;
+	ch = calloc(1, sizeof(*ch) + ns->ops.channel_size);
+	if (!ch)
+		return -ENOMEM;
+	channel_init(ch, group, nsv);
+	ret = ns->ops.channel_open ? ns->ops.channel_open(&ch->pub) : 0;
+	if (ret) {
+		free(ch);
+		return ret;
+	}
+	nvmft_namespace_get(ns);
+	pthread_mutex_lock(&ns->stats_lock);
+	LIST_INSERT_HEAD(&ns->channels, ch, ns_link);
+	pthread_mutex_unlock(&ns->stats_lock);
+	group->channels[ns->slot] = ch;
+	*channel = ch;
+	return 0;
+}
+
+int channel_get(struct nvmft_poll_group *group, const struct ns_view *nsv, struct ns_channel **channel)
+{
+	uint32_t slot = nsv->ns->slot;
+	int ret;
+
+	*channel = slot < group->nchannels ? group->channels[slot] : NULL;
+	if (__builtin_expect(!*channel, 0)) {
+		ret = channel_open(group, nsv, channel);
+		if (ret)
+			return ret;
+	}
+	/* Only namespaces of the current view are looked up, and a channel closes when its namespace leaves that view. */
+	assert((*channel)->ns == nsv->ns && !(*channel)->closing);
+	(*channel)->in_flight++;
+	return 0;
+}
+
+static void channel_sum(struct nvmft_namespace_stats *sum, const struct ns_channel *ch)
+{
+	sum->reads += counter_get(&ch->reads);
+	sum->read_blocks += counter_get(&ch->read_blocks);
+	sum->writes += counter_get(&ch->writes);
+	sum->written_blocks += counter_get(&ch->written_blocks);
+	sum->others += counter_get(&ch->others);
+	sum->errors += counter_get(&ch->errors);
+}
+
+static void channel_free(struct ns_channel *ch)
+{
+	struct nvmft_poll_group *group = ch->pub.group;
+	struct nvmft_namespace *ns = ch->ns;
+
+	if (ns->ops.flush && ch->dirty)
+		TAILQ_REMOVE(&group->dirty_channels, ch, dirty_link);
+	if (ns->ops.poll && ch->polled)
+		TAILQ_REMOVE(&group->polled_channels, ch, polled_link);
+	if (ns->ops.channel_close)
+		ns->ops.channel_close(&ch->pub);
+	pthread_mutex_lock(&ns->stats_lock);
+	LIST_REMOVE(ch, ns_link);
+	channel_sum(&ns->closed_stats, ch);
+	pthread_mutex_unlock(&ns->stats_lock);
+	group->channels[ns->slot] = NULL;
+	free(ch);
+	nvmft_namespace_put(ns);
+}
+
+void channel_put(struct ns_channel *ch)
+{
+	if (--ch->in_flight == 0 && __builtin_expect(ch->closing, 0))
+		channel_free(ch);
+}
+
+void channel_close(struct ns_channel *ch)
+{
+	ch->closing = true;
+	if (ch->in_flight == 0)
+		channel_free(ch);
+}
+
+void nvmft_channels_fini(struct nvmft_poll_group *group)
+{
+	uint32_t i;
+
+	for (i = 0; i < group->nchannels; i++)
+		if (group->channels[i])
+			channel_close(group->channels[i]);
+	free(group->channels);
+	group->channels = NULL;
+	group->nchannels = 0;
+}
+
+/* The I/O is back: its place in the backend goes to the next that waits, and the command goes on. */
+static void io_finish(struct request *req)
+{
+	struct ns_channel *ch = req->channel;
+	struct request *waiter = TAILQ_FIRST(&ch->waiting);
+
+	req->io.state = IO_IDLE;
+	if (__builtin_expect(waiter != NULL, 0)) {
+		TAILQ_REMOVE(&ch->waiting, waiter, link);
+		waiter->io.state = IO_QUEUED;
+		TAILQ_INSERT_TAIL(&ch->pub.group->submits, waiter, link);
+	} else {
+		ch->submitted--;
+	}
+	req->next(req);
+}
+
+static void submit_one(struct request *req)
+{
+	struct ns_channel *ch = req->channel;
+
+	if (__builtin_expect(!ch->dirty, 0)) {
+		ch->dirty = true;
+		TAILQ_INSERT_TAIL(&ch->pub.group->dirty_channels, ch, dirty_link);
+	}
+	if (__builtin_expect(!ch->polled, 0)) {
+		ch->polled = true;
+		TAILQ_INSERT_TAIL(&ch->pub.group->polled_channels, ch, polled_link);
+	}
+	req->io.state = IO_SUBMITTING;
+	ch->ns->ops.submit(&ch->pub, &req->io);
+	if (req->io.state == IO_DONE)
+		io_finish(req);
+	else
+		req->io.state = IO_PENDING;
+}
+
+/*
+ * The one frame from which backends are called. What a completion submits in turn is queued for this loop, so that a backend
+ * that completes inside submit, emulation in many steps and a Flush of all namespaces need no stack.
+ */
+static void submit_loop(struct nvmft_poll_group *group, struct request *req)
+{
+	group->submitting = true;
+	do {
+		submit_one(req);
+		req = TAILQ_FIRST(&group->submits);
+		if (__builtin_expect(req != NULL, 0))
+			TAILQ_REMOVE(&group->submits, req, link);
+	} while (req);
+	group->submitting = false;
+}
+
+void channel_submit(struct request *req)
+{
+	struct ns_channel *ch = req->channel;
+	struct nvmft_poll_group *group = ch->pub.group;
+
+	req->io.channel = &ch->pub;
+	req->io.priv = req->io_priv;
+	if (__builtin_expect(ch->submitted >= ch->depth, 0)) {
+		req->io.state = IO_WAITING;
+		TAILQ_INSERT_TAIL(&ch->waiting, req, link);
+		return;
+	}
+	ch->submitted++;
+	if (__builtin_expect(group->submitting, 0)) {
+		req->io.state = IO_QUEUED;
+		TAILQ_INSERT_TAIL(&group->submits, req, link);
+		return;
+	}
+	submit_loop(group, req);
+}
+
+void nvmft_io_done(struct nvmft_io *io, nvmft_status status)
+{
+	struct request *req = container_of(io, struct request, io);
+	struct nvmft_poll_group *group;
+
+	io->status = status;
+	if (io->done) {
+		io->done(io);
+		return;
+	}
+	if (io->state == IO_SUBMITTING) {
+		io->state = IO_DONE;
+		return;
+	}
+	assert(io->state == IO_PENDING);
+	group = io->channel->group;
+	io_finish(req);
+	/* It may have made room for an I/O that waited; inside submit_loop() that one is seen to. */
+	if (group->submitting)
+		return;
+	req = TAILQ_FIRST(&group->submits);
+	if (__builtin_expect(req != NULL, 0)) {
+		TAILQ_REMOVE(&group->submits, req, link);
+		submit_loop(group, req);
+	}
+}
+
+static void io_done_call(struct nvmft_call *call)
+{
+	struct nvmft_io *io = container_of(call, struct nvmft_io, call);
+
+	nvmft_io_done(io, io->status);
+}
+
+void nvmft_io_done_remote(struct nvmft_io *io, nvmft_status status)
+{
+	io->status = status;
+	io->call.fn = io_done_call;
+	nvmft_poll_group_call(io->channel->group, &io->call);
+}
+
+bool channel_abort(struct request *req)
+{
+	struct ns_channel *ch = req->channel;
+
+	/* Commands of several steps look at it between them. */
+	req->aborted = true;
+	if (!ch)
+		return false;
+	switch (req->io.state) {
+	case IO_WAITING:
+		TAILQ_REMOVE(&ch->waiting, req, link);
+		break;
+	case IO_HELD:
+		TAILQ_REMOVE(&ch->held, req, link);
+		ch->changing++; /* its next step ends it as if it had begun */
+		break;
+	case IO_PENDING:
+		if (ch->ns->ops.abort)
+			ch->ns->ops.abort(&ch->pub, &req->io);
+		return false;
+	default:
+		return false;
+	}
+	req->io.state = IO_IDLE;
+	req->io.status = SC(ABORT_REQ);
+	req->next(req);
+	return true;
+}
+
+int nvmft_channels_poll(struct nvmft_poll_group *group)
+{
+	struct ns_channel *ch, *tmp;
+	int events = 0;
+
+	TAILQ_FOREACH_SAFE(ch, &group->polled_channels, polled_link, tmp)
+	{
+		ch->in_flight++; /* a completion may be the last of a closing channel */
+		events += ch->ns->ops.poll(&ch->pub);
+		if (ch->submitted == 0) {
+			ch->polled = false;
+			TAILQ_REMOVE(&group->polled_channels, ch, polled_link);
+		}
+		channel_put(ch);
+	}
+	return events;
+}
+
+void nvmft_channels_flush(struct nvmft_poll_group *group)
+{
+	struct ns_channel *ch;
+
+	while ((ch = TAILQ_FIRST(&group->dirty_channels))) {
+		TAILQ_REMOVE(&group->dirty_channels, ch, dirty_link);
+		ch->dirty = false;
+		ch->in_flight++;
+		ch->ns->ops.flush(&ch->pub);
+		channel_put(ch);
+	}
+}
+
+int nvmft_channels_arm(struct nvmft_poll_group *group)
+{
+	struct ns_channel *ch;
+	int ret;
+
+	/* Something was submitted after this pass's flush. */
+	if (!TAILQ_EMPTY(&group->dirty_channels))
+		return -EAGAIN;
+	TAILQ_FOREACH(ch, &group->polled_channels, polled_link)
+	{
+		ret = ch->ns->ops.arm ? ch->ns->ops.arm(&ch->pub) : -EAGAIN;
+		if (ret)
+			return -EAGAIN;
+	}
+	return 0;
+}
+
+void nvmft_backend_log(const struct nvmft_backend *backend, enum nvmft_log_level level, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	nvmft_vlog(backend->target, level, backend->ops->name, format, ap);
+	va_end(ap);
+}

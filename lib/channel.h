@@ -9,6 +9,17 @@
 
 struct request;
 
+/* req->io.state: where an I/O is. */
+enum io_state {
+	IO_IDLE,
+	IO_HELD,       /* in channel->held: a fused pair is running */
+	IO_WAITING,    /* in channel->waiting: the backend's depth is used up */
+	IO_QUEUED,     /* in group->submits */
+	IO_SUBMITTING, /* inside ops->submit() */
+	IO_DONE,       /* completed there */
+	IO_PENDING,    /* the backend has it */
+};
+
 /*
  * A namespace's end in one poll group: made when the first command for the namespace comes in, closed when a view without the
  * namespace arrives and the last command is over. Belongs to the group's thread but for the counters.
@@ -20,9 +31,15 @@ struct ns_channel {
 	uint32_t submitted;         /* I/Os that the backend has */
 	uint32_t depth;             /* most of these; UINT32_MAX no limit */
 	uint32_t align_mask;
+	struct nvmft_backend_info info; /* as of the opening; all but the size stays as it is */
 	bool closing;
-	bool dirty;  /* in group->dirty_channels */
-	bool polled; /* in group->polled_channels */
+	bool dirty;  /* in group->dirty_channels; always true when the backend has no flush */
+	bool polled; /* in group->polled_channels; always true when the backend has no poll */
+	/* Commands that change blocks stand back while a fused pair runs here, see fused.c. */
+	uint32_t changing;       /* such commands that have begun */
+	struct request *fused;   /* first half of the pair that runs or waits for @changing to reach 0 */
+	bool fused_runs;
+	TAILQ_HEAD(, request) held;
 	TAILQ_HEAD(, request) waiting; /* for depth */
 	TAILQ_ENTRY(ns_channel) dirty_link;
 	TAILQ_ENTRY(ns_channel) polled_link;
@@ -31,10 +48,10 @@ struct ns_channel {
 };
 
 /*
- * channel_get() - the channel of a namespace in this group, opened if need be; counts the caller in in_flight
+ * channel_get() - the channel of a namespace of the group's view, opened if need be; counts the caller in in_flight
  * Return: 0; -errno of the backend's channel_open; -ENOMEM.
  */
-int channel_get(struct nvmft_poll_group *group, struct nvmft_namespace *ns, struct ns_channel **channel);
+int channel_get(struct nvmft_poll_group *group, const struct ns_view *nsv, struct ns_channel **channel);
 void channel_put(struct ns_channel *channel);
 
 /*
@@ -44,6 +61,13 @@ void channel_put(struct ns_channel *channel);
  * req->io.status, never from inside a backend's submit and never recursively. Waits while the backend's depth is used up.
  */
 void channel_submit(struct request *req);
+
+/*
+ * channel_abort() - an Abort found @req, which holds a channel
+ * Return: true when it was still waiting here and is over now, with Command Abort Requested; false when the backend has it
+ * (and was told) or it is on its way back.
+ */
+bool channel_abort(struct request *req);
 
 /* A view without the namespace has arrived. */
 void channel_close(struct ns_channel *channel);

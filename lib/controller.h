@@ -25,6 +25,7 @@ struct ctrl_features {
 /* log_page.c */
 struct error_log {
 	uint64_t count;
+	uint64_t media; /* of them, data lost by the medium */
 	struct nvme_error_log_page *entries; /* ring of CTRL_ERROR_LOG_ENTRIES, made at the first error */
 };
 
@@ -62,6 +63,7 @@ struct nvmft_ctrl {
 	atomic_uint refs; /* the admin queue's, and one for each attached or attaching I/O queue */
 	TAILQ_ENTRY(nvmft_ctrl) subsys_link; /* subsys->ctrl_lock */
 	atomic_bool connectable; /* subsys->ctrl_lock when it turns false: no new I/O queue may look it up */
+	atomic_uint error_records; /* of I/O queues in other groups, under way to @errors */
 	/* ---- the group's thread ---- */
 	TAILQ_ENTRY(nvmft_ctrl) group_link;
 	enum ctrl_state state;
@@ -73,7 +75,7 @@ struct nvmft_ctrl {
 
 	uint64_t cap;
 	uint32_t vs, cc, csts;
-	struct nvmft_timer shutdown_timer;
+	bool resetting; /* CC.EN went to 0, I/O queues are still there */
 	uint32_t kato_ms;
 	uint64_t ka_deadline_ns;
 	uint64_t ka_commands; /* sum of the queues' counters when the timer last looked */
@@ -82,6 +84,7 @@ struct nvmft_ctrl {
 	struct ctrl_features features;
 	struct aer_state aer;
 	struct error_log errors;
+	uint32_t naborts; /* Abort commands that travel to another group */
 	uint64_t disc_genctr; /* of the discovery log last compared */
 	uint64_t created_ns;
 	uint64_t busy_started_ns;
@@ -95,11 +98,17 @@ void nvmft_ctrl_put(struct nvmft_ctrl *ctrl); /* any thread */
 struct nvmft_ctrl *nvmft_ctrl_find_get(struct nvmft_subsystem *subsys, uint16_t cntlid);
 /* End the association: every queue is closed. Idempotent. */
 void nvmft_ctrl_kill(struct nvmft_ctrl *ctrl, const char *reason);
-/* The admin queue's connection is gone. */
+/* The admin queue's connection is ending, and is gone. */
+void nvmft_ctrl_admin_closing(struct nvmft_ctrl *ctrl);
 void nvmft_ctrl_admin_closed(struct nvmft_ctrl *ctrl);
 /* An I/O queue asks to join; the answer is queue->attach_status by queue->reply_call. */
 void nvmft_ctrl_attach(struct nvmft_ctrl *ctrl, struct nvmft_queue *queue);
 void nvmft_ctrl_detach(struct nvmft_ctrl *ctrl, struct nvmft_queue *queue);
+/* Ask every I/O queue to close. */
+void nvmft_ctrl_close_ioqs(struct nvmft_ctrl *ctrl);
+/* property.c: the last I/O queue is gone; CAP of controllers behind a port. */
+void nvmft_ctrl_ioqs_gone(struct nvmft_ctrl *ctrl);
+uint64_t nvmft_ctrl_cap(const struct nvmft_port *port);
 /* Property accesses (3.1.3): 0 or a status. */
 nvmft_status nvmft_ctrl_property_get(struct nvmft_ctrl *ctrl, uint32_t offset, bool eight_bytes, uint64_t *value);
 nvmft_status nvmft_ctrl_property_set(struct nvmft_ctrl *ctrl, uint32_t offset, bool eight_bytes, uint64_t value);
@@ -131,12 +140,10 @@ bool nvmft_aer_abort(struct nvmft_ctrl *ctrl, struct request *req);
 
 /* identify.c, features.c, log_page.c, discovery.c, abort.c: parse functions called by admin_cmd.c and discovery.c */
 nvmft_status nvmft_identify_parse(struct request *req);
-nvmft_status nvmft_discovery_identify_parse(struct request *req);
 nvmft_status nvmft_features_get_parse(struct request *req);
 nvmft_status nvmft_features_set_parse(struct request *req);
 void nvmft_features_init(struct nvmft_ctrl *ctrl);
 nvmft_status nvmft_log_page_parse(struct request *req);
-nvmft_status nvmft_discovery_log_parse(struct request *req);
 bool nvmft_discovery_changed(struct nvmft_ctrl *ctrl, const struct nvmft_view *before, const struct nvmft_view *after);
 nvmft_status nvmft_abort_parse(struct request *req);
 

@@ -1,1 +1,43 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Which room a command belongs to, and whether it may be executed at all now.
+ */
+#include "controller.h"
+#include "io_cmd.h"
+#include "request.h"
+
+static nvmft_status parse_admin(struct request *req)
+{
+	struct nvmft_ctrl *ctrl = req_ctrl(req);
+
+	/* Only Fabrics commands are accepted by a controller that is not enabled (3.5.1). */
+	if (!nvmft_ctrl_ready(ctrl))
+		return req_error(req, SC_DNR(CMD_SEQ_ERROR), SQE_LOC(opcode));
+	if (ctrl->discovery)
+		return nvmft_parse_discovery_cmd(req);
+	return nvmft_parse_admin_cmd(req);
+}
+
+static nvmft_status parse_io(struct request *req)
+{
+	nvmft_status status = nvmft_fused_check(req);
+
+	return status ? status : nvmft_parse_io_cmd(req);
+}
+
+nvmft_status nvmft_parse_cmd(struct request *req)
+{
+	struct nvmft_queue *queue = req->pub.queue;
+
+	/* Fabrics have SGLs only (3.3.3.1). */
+	if ((req->pub.sqe.flags & NVMFT_PSDT_MASK) != NVMFT_PSDT_SGL &&
+	    (req->pub.sqe.flags & NVMFT_PSDT_MASK) != NVMFT_PSDT_SGL_MPTR)
+		return req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(flags));
+	if (queue->state >= QUEUE_CLOSING)
+		return SC(ABORT_QUEUE);
+	if (req->pub.sqe.opcode == NVMFT_OPC_FABRICS)
+		return nvmft_parse_fabrics_cmd(req);
+	if (queue->state != QUEUE_LIVE)
+		return req_error(req, SC_DNR(CMD_SEQ_ERROR), SQE_LOC(opcode));
+	return queue->qid ? parse_io(req) : parse_admin(req);
+}

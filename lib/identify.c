@@ -1,1 +1,87 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "admin.h"
+
+/* Identify (Base 2.0, 5.17). Every data structure is 4096 bytes, zero but for what is meant. */
+
+static uint32_t sqe_nsid(const struct request *req)
+{
+	return le32toh(req->pub.sqe.nsid);
+}
+
+/* NSIDs from @above on, in rising order. The NVM command set is the only one, so CNS 02h and 07h are alike. */
+static void execute_ns_list(struct request *req)
+{
+	const struct subsys_view *sv = req_ctrl(req)->sv;
+	uint32_t above = sqe_nsid(req), n = 0;
+
+	/* NSIDs above the last two would leave no room for a successor: 5.17.2.2. */
+	if (above >= NVMFT_NSID_ALL - 1) {
+		req_complete(req, req_error(req, SC_DNR(INVALID_NS), SQE_LOC(nsid)));
+		return;
+	}
+	for (uint32_t i = 0; sv && i < sv->nns && n < NVME_ID_NS_LIST_MAX; i++) {
+		uint32_t nsid = htole32(sv->ns[i].nsid);
+
+		if (sv->ns[i].nsid > above)
+			req_copy_out(req, n++ * sizeof(nsid), &nsid, sizeof(nsid));
+	}
+	req_complete(req, 0);
+}
+
+/* All controllers of a subsystem have the same I/O command sets, so any that exists may be named. */
+static bool cntlid_exists(struct nvmft_ctrl *ctrl, uint16_t cntlid)
+{
+	struct nvmft_ctrl *other;
+
+	if (cntlid == 0xffff || cntlid == ctrl->cntlid)
+		return true;
+	other = nvmft_ctrl_find_get(ctrl->subsys, cntlid);
+	if (!other)
+		return false;
+	nvmft_ctrl_put(other);
+	return true;
+}
+
+static void execute_command_sets(struct request *req)
+{
+	static const uint8_t nvm_only = 1u << NVME_CSI_NVM;
+
+	if (!cntlid_exists(req_ctrl(req), sqe_hi16(req->pub.sqe.cdw10))) {
+		req_complete(req, req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw10) + 2));
+		return;
+	}
+	req_copy_out(req, 0, &nvm_only, sizeof(nvm_only));
+	req_complete(req, 0);
+}
+
+/* @csi: whether the data structure depends on the command set that CDW11 bits 31:24 name. */
+static const struct identify_cns {
+	uint8_t cns;
+	bool csi;
+	void (*execute)(struct request *req);
+} structures[] = {
+	{NVME_IDENTIFY_CNS_NS, false, nvmft_identify_ns},
+	{NVME_IDENTIFY_CNS_CTRL, false, nvmft_identify_ctrl},
+	{NVME_IDENTIFY_CNS_NS_ACTIVE_LIST, false, execute_ns_list},
+	{NVME_IDENTIFY_CNS_NS_DESC_LIST, false, nvmft_identify_ns_descs},
+	{NVME_IDENTIFY_CNS_CSI_NS, true, nvmft_identify_ns_csi},
+	{NVME_IDENTIFY_CNS_CSI_CTRL, true, nvmft_identify_ctrl_csi},
+	{NVME_IDENTIFY_CNS_CSI_NS_ACTIVE_LIST, true, execute_ns_list},
+	{NVME_IDENTIFY_CNS_CSI_INDEPENDENT_ID_NS, false, nvmft_identify_ns_common},
+	{NVME_IDENTIFY_CNS_COMMAND_SET_STRUCTURE, false, execute_command_sets},
+};
+
+nvmft_status nvmft_identify_parse(struct request *req)
+{
+	uint8_t cns = (uint8_t)(le32toh(req->pub.sqe.cdw10) & 0xff);
+	uint8_t csi = (uint8_t)(le32toh(req->pub.sqe.cdw11) >> 24);
+
+	for (size_t i = 0; i < ARRAY_SIZE(structures); i++) {
+		if (structures[i].cns != cns)
+			continue;
+		if (structures[i].csi && csi != NVME_CSI_NVM)
+			return req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw11) + 3);
+		return req_data(req, structures[i].execute, NVMFT_DIR_TO_HOST, IDENTIFY_LEN);
+	}
+	return req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw10));
+}

@@ -1,1 +1,458 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * I/O commands (NVM Command Set 1.0): parsing, Read, Write and Flush.
+ *
+ * Protection information bits of CDW12 and the directive fields are ignored, as for any namespace without them.
+ */
+#include "io_cmd.h"
+#include "poll_group.h"
+
+/* ---- what all commands share ---- */
+
+nvmft_status nvmft_io_open(struct request *req, bool change)
+{
+	const struct ns_view *nsv = nvmft_io_ns(req);
+	int ret;
+
+	if (unlikely(!nsv))
+		return SC_DNR(INVALID_NS);
+	if (unlikely(!nvmft_io_in_range(nsv, req->io.lba, req->io.blocks)))
+		return SC_DNR(LBA_RANGE);
+	if (unlikely(change && nsv->read_only))
+		return SC_DNR(NS_WRITE_PROTECTED);
+	req->nsv = nsv;
+	ret = channel_get(req_group(req), nsv, &req->channel);
+	if (likely(!ret))
+		return 0;
+	req->channel = NULL;
+	return nvmft_status_from_errno(ret);
+}
+
+bool nvmft_io_begin(struct request *req, bool change)
+{
+	nvmft_status status = nvmft_io_open(req, change);
+
+	if (likely(!status))
+		return true;
+	req_complete(req, status);
+	return false;
+}
+
+void nvmft_io_end(struct request *req, nvmft_status status)
+{
+	if (unlikely(status))
+		counter_add(&req->channel->errors, 1);
+	if (unlikely(req->iov_bounce.base)) {
+		nvmft_pool_put(req_group(req), &req->iov_bounce);
+		req->iov_bounce.base = NULL;
+	}
+	/* With lent pages the channel is given back together with them, at release. */
+	if (likely(!req->lent)) {
+		channel_put(req->channel);
+		req->channel = NULL;
+	}
+	req_complete(req, status);
+}
+
+nvmft_status nvmft_io_recheck(struct request *req, uint64_t lba, uint64_t blocks)
+{
+	const struct ns_view *nsv = nvmft_io_ns(req);
+
+	if (req->aborted)
+		return SC(ABORT_REQ);
+	if (req->pub.queue->state != QUEUE_LIVE)
+		return SC(ABORT_QUEUE);
+	if (!nsv || nsv->ns != req->channel->ns)
+		return SC_DNR(INVALID_NS);
+	if (!nvmft_io_in_range(nsv, lba, blocks))
+		return SC_DNR(LBA_RANGE);
+	return 0;
+}
+
+static bool io_aligned(const struct nvmft_iov *iov, uint32_t iovcnt, uint32_t mask)
+{
+	uintptr_t bits = (uintptr_t)iov[0].base;
+	uint32_t i;
+
+	/* Lengths matter only where another piece follows: their sum is a multiple of the block size. */
+	for (i = 1; i < iovcnt; i++)
+		bits |= (uintptr_t)iov[i].base | iov[i - 1].len;
+	return (bits & mask) == 0;
+}
+
+/*
+ * One copy, because the device cannot reach the transport's own buffer. start() has granted the second one, except when the
+ * namespace was replaced since by one that needs it; then the limit does not count.
+ */
+static nvmft_status io_bounce(struct request *req)
+{
+	int ret;
+
+	if (!req->iov_bounce.base) {
+		ret = nvmft_pool_get(req_group(req), req->pub.data_len, true, &req->iov_bounce);
+		if (ret)
+			return nvmft_status_from_errno(ret);
+	}
+	req->io.iov = &req->iov_bounce;
+	req->io.iovcnt = 1;
+	if (req->pub.dir != NVMFT_DIR_FROM_HOST)
+		return 0;
+	req_copy_in(req, 0, req->iov_bounce.base, req->pub.data_len);
+	counter_add(&req_group(req)->counters.copied_bytes, req->pub.data_len);
+	return 0;
+}
+
+/* The namespace behind this NSID may have been replaced by one of another format, or one that does not lend. */
+nvmft_status nvmft_io_check_data(const struct request *req)
+{
+	if (unlikely((uint64_t)req->io.blocks * req->channel->info.block_size != req->pub.data_len))
+		return SC_DNR(INVALID_NS);
+	return likely(req->pub.iovcnt) ? 0 : SC(NS_NOT_READY);
+}
+
+nvmft_status nvmft_io_data(struct request *req)
+{
+	const struct ns_channel *ch = req->channel;
+	nvmft_status status = nvmft_io_check_data(req);
+
+	if (unlikely(status))
+		return status;
+	req->io.iov = req->pub.iov;
+	req->io.iovcnt = req->pub.iovcnt;
+	if (likely(!ch->align_mask || io_aligned(req->io.iov, req->io.iovcnt, ch->align_mask)))
+		return 0;
+	return io_bounce(req);
+}
+
+/* End a command from where its next step cannot be done. */
+static void io_fail(struct request *req, nvmft_status status, void (*end)(struct request *req))
+{
+	req->io.status = status;
+	end(req);
+}
+
+void nvmft_io_flush(struct request *req, void (*next)(struct request *req))
+{
+	req->io.op = NVMFT_IO_FLUSH;
+	req->io.flags = 0;
+	req->io.iov = NULL;
+	req->io.iovcnt = 0;
+	req->next = next;
+	channel_submit(req);
+}
+
+void nvmft_change_begin(struct request *req, void (*start)(struct request *req))
+{
+	struct ns_channel *ch = req->channel;
+
+	req->io.status = 0;
+	if (likely(!ch->fused)) {
+		ch->changing++;
+		start(req);
+		return;
+	}
+	req->next = start;
+	req->io.state = IO_HELD;
+	TAILQ_INSERT_TAIL(&ch->held, req, link);
+}
+
+void nvmft_change_end(struct request *req, nvmft_status status)
+{
+	struct ns_channel *ch = req->channel;
+
+	ch->changing--;
+	if (unlikely(ch->fused))
+		nvmft_fused_changed(ch);
+	nvmft_io_end(req, status);
+}
+
+/* ---- parsing ---- */
+
+nvmft_status nvmft_io_parse_range(struct request *req)
+{
+	const struct nvmft_sqe *sqe = &req->pub.sqe;
+	const struct ns_view *nsv = nvmft_io_ns(req);
+
+	req->io.lba = le32toh(sqe->cdw10) | (uint64_t)le32toh(sqe->cdw11) << 32;
+	req->io.blocks = sqe_lo16(sqe->cdw12) + 1u;
+	req->nsv = nsv;
+	if (unlikely(!nsv))
+		return req_error(req, SC_DNR(INVALID_NS), SQE_LOC(nsid));
+	if (unlikely(!nvmft_io_in_range(nsv, req->io.lba, req->io.blocks)))
+		return req_error(req, SC_DNR(LBA_RANGE), SQE_LOC(cdw10));
+	return 0;
+}
+
+nvmft_status nvmft_io_parse_rw(struct request *req, void (*execute)(struct request *), enum nvmft_dir dir)
+{
+	nvmft_status status = nvmft_io_parse_range(req);
+	const struct ns_view *nsv = req->nsv;
+	uint64_t len;
+
+	if (unlikely(status))
+		return status;
+	len = (uint64_t)req->io.blocks << nsv->lba_shift;
+	if (unlikely(len > (uint64_t)1 << (12 + req->pub.queue->sv->subsys->mdts)))
+		return req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw12));
+	if (unlikely(nsv->info.max_bytes && len > nsv->info.max_bytes))
+		return req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw12));
+	req->want_bounce = unlikely(req->pub.borrowed) && nsv->info.align > 1 && req->pub.iovcnt &&
+			   !io_aligned(req->pub.iov, req->pub.iovcnt, nsv->info.align - 1);
+	return req_data(req, execute, dir, len);
+}
+
+nvmft_status nvmft_io_parse_protected(struct request *req)
+{
+	if (likely(!req->nsv->read_only))
+		return 0;
+	return req_error(req, SC_DNR(NS_WRITE_PROTECTED), SQE_LOC(nsid));
+}
+
+/* ---- Read ---- */
+
+static void copy_out_bounce(struct request *req)
+{
+	req_copy_out(req, 0, req->iov_bounce.base, req->pub.data_len);
+	counter_add(&req_group(req)->counters.copied_bytes, req->pub.data_len);
+}
+
+static void read_end(struct request *req)
+{
+	struct ns_channel *ch = req->channel;
+	nvmft_status status = req->io.status;
+
+	counter_add(&ch->reads, 1);
+	if (likely(!status)) {
+		counter_add(&ch->read_blocks, req->io.blocks);
+		if (req->lend) {
+			req->pub.iov = req->io.iov;
+			req->pub.iovcnt = req->io.iovcnt;
+			req->lent = true;
+		} else if (unlikely(req->io.iov == &req->iov_bounce)) {
+			copy_out_bounce(req);
+		}
+	}
+	nvmft_io_end(req, status);
+}
+
+static void read_start(struct request *req)
+{
+	nvmft_status status = 0;
+
+	req->io.op = NVMFT_IO_READ;
+	req->io.flags = 0;
+	req->next = read_end;
+	if (req->lend && likely(req->channel->info.lends_reads)) {
+		req->io.iov = NULL;
+		req->io.iovcnt = 0;
+	} else {
+		status = nvmft_io_data(req);
+	}
+	if (unlikely(status))
+		io_fail(req, status, read_end);
+	else
+		channel_submit(req);
+}
+
+static void read_flushed(struct request *req)
+{
+	if (req->io.status)
+		read_end(req);
+	else
+		read_start(req);
+}
+
+static void read_execute(struct request *req)
+{
+	if (unlikely(!nvmft_io_begin(req, false)))
+		return;
+	/* FUA: what is read must be durable by then, thus out of a cache that can lose it (3.2.4). */
+	if (unlikely(req->pub.sqe.cdw12 & htole32(RW_FUA)) && req->channel->info.volatile_cache) {
+		nvmft_io_flush(req, read_flushed);
+		return;
+	}
+	read_start(req);
+}
+
+static nvmft_status read_parse(struct request *req)
+{
+	nvmft_status status = nvmft_io_parse_rw(req, read_execute, NVMFT_DIR_TO_HOST);
+
+	if (likely(!status))
+		req->lend = req->nsv->info.lends_reads && req->pub.queue->accept_lent && !req->pub.borrowed;
+	return status;
+}
+
+/* ---- Write ---- */
+
+static void write_end(struct request *req)
+{
+	struct ns_channel *ch = req->channel;
+
+	counter_add(&ch->writes, 1);
+	if (likely(!req->io.status))
+		counter_add(&ch->written_blocks, req->io.blocks);
+	if (unlikely(req->fused))
+		nvmft_fused_wrote(req, req->io.status);
+	else
+		nvmft_change_end(req, req->io.status);
+}
+
+static void write_flush(struct request *req)
+{
+	if (req->io.status)
+		write_end(req);
+	else
+		nvmft_io_flush(req, write_end);
+}
+
+void nvmft_write_start(struct request *req)
+{
+	nvmft_status status = req->io.status;
+
+	if (likely(!status))
+		status = nvmft_io_data(req);
+	if (unlikely(status)) {
+		io_fail(req, status, write_end);
+		return;
+	}
+	req->io.op = NVMFT_IO_WRITE;
+	req->io.flags = nvmft_io_fua(req);
+	req->next = unlikely(nvmft_io_flush_after(req)) ? write_flush : write_end;
+	channel_submit(req);
+}
+
+static void write_execute(struct request *req)
+{
+	if (likely(nvmft_io_begin(req, true)))
+		nvmft_change_begin(req, nvmft_write_start);
+}
+
+static nvmft_status write_parse(struct request *req)
+{
+	nvmft_status status = nvmft_io_parse_rw(req, write_execute, NVMFT_DIR_FROM_HOST);
+
+	return likely(!status) ? nvmft_io_parse_protected(req) : status;
+}
+
+/* ---- Flush ---- */
+
+static void flush_end(struct request *req)
+{
+	counter_add(&req->channel->others, 1);
+	nvmft_io_end(req, req->io.status);
+}
+
+static void flush_execute(struct request *req)
+{
+	if (!nvmft_io_begin(req, false))
+		return;
+	if (req->channel->info.flush == NVMFT_CAP_NATIVE)
+		nvmft_io_flush(req, flush_end);
+	else
+		io_fail(req, 0, flush_end);
+}
+
+/* The namespace with the lowest NSID above @nsid. */
+static const struct ns_view *ns_after(const struct subsys_view *sv, uint32_t nsid)
+{
+	uint32_t lo = 0, hi = sv ? sv->nns : 0;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (sv->ns[mid].nsid <= nsid)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return sv && lo < sv->nns ? &sv->ns[lo] : NULL;
+}
+
+static void flush_all_end(struct request *req);
+
+/* One after the other, in the order of their NSIDs; req->arg is the last one begun. */
+static void flush_all_next(struct request *req)
+{
+	const struct ns_view *nsv;
+	int ret;
+
+	while ((nsv = ns_after(req->pub.queue->sv, req->arg))) {
+		req->arg = nsv->nsid;
+		if (nsv->info.flush != NVMFT_CAP_NATIVE)
+			continue;
+		ret = channel_get(req_group(req), nsv, &req->channel);
+		if (ret) {
+			req->channel = NULL;
+			req_complete(req, nvmft_status_from_errno(ret));
+			return;
+		}
+		nvmft_io_flush(req, flush_all_end);
+		return;
+	}
+	req_complete(req, 0);
+}
+
+static void flush_all_end(struct request *req)
+{
+	nvmft_status status = req->io.status;
+
+	counter_add(&req->channel->others, 1);
+	if (!status && req->aborted)
+		status = SC(ABORT_REQ);
+	if (status) {
+		nvmft_io_end(req, status);
+		return;
+	}
+	channel_put(req->channel);
+	req->channel = NULL;
+	flush_all_next(req);
+}
+
+static void flush_all_execute(struct request *req)
+{
+	req->arg = 0;
+	flush_all_next(req);
+}
+
+static nvmft_status flush_parse(struct request *req)
+{
+	if (req->pub.sqe.nsid == htole32(NVMFT_NSID_ALL))
+		return req_no_data(req, flush_all_execute);
+	if (!nvmft_io_ns(req))
+		return req_error(req, SC_DNR(INVALID_NS), SQE_LOC(nsid));
+	req->io.lba = 0;
+	req->io.blocks = 0;
+	return req_no_data(req, flush_execute);
+}
+
+/* ---- dispatch ---- */
+
+static nvmft_status parse_opcode(struct request *req)
+{
+	switch (req->pub.sqe.opcode) {
+	case NVMFT_CMD_READ:
+		return read_parse(req);
+	case NVMFT_CMD_WRITE:
+		return write_parse(req);
+	case NVMFT_CMD_FLUSH:
+		return flush_parse(req);
+	case NVMFT_CMD_COMPARE:
+		return nvmft_compare_parse(req);
+	case NVMFT_CMD_WRITE_ZEROES:
+		return nvmft_write_zeroes_parse(req);
+	case NVMFT_CMD_DSM:
+		return nvmft_dsm_parse(req);
+	default:
+		return req_error(req, SC_DNR(INVALID_OPCODE), SQE_LOC(opcode));
+	}
+}
+
+nvmft_status nvmft_parse_io_cmd(struct request *req)
+{
+	nvmft_status status = parse_opcode(req);
+
+	if (unlikely(req->pub.sqe.flags & NVMFT_FUSE_MASK))
+		req->execute = nvmft_fused_execute;
+	return status;
+}

@@ -1,1 +1,251 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Data buffers of a poll group.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "memory.h"
+#include "poll_group.h"
+
+#define SLAB_BYTES ((size_t)1 << POOL_MAX_SHIFT)
+#define SLAB_PIECES (1u << (POOL_MAX_SHIFT - POOL_MIN_SHIFT))
+
+/* So many empty slabs stay: a group that goes from idle to busy and back does not map and unmap. */
+#define POOL_KEEP_EMPTY 2u
+#define POOL_TRIM_NS 100000000u
+
+/*
+ * The free pieces are kept here and not in the pieces themselves: a free buffer is not touched, so that its cache lines
+ * and, before its first use, its pages stay out of memory. Last in, first out: what was used last is warm.
+ */
+struct pool_slab {
+	LIST_ENTRY(pool_slab) link;       /* pool->partial[class] while it has a free piece */
+	LIST_ENTRY(pool_slab) empty_link; /* pool->empty while it has nothing else */
+	unsigned char *base;
+	uint32_t region;
+	uint32_t class;
+	uint32_t nfree;
+	uint16_t free[SLAB_PIECES];
+};
+
+static uint32_t slab_pieces(uint32_t class)
+{
+	return SLAB_PIECES >> class;
+}
+
+static size_t class_bytes(uint32_t class)
+{
+	return (size_t)1 << (POOL_MIN_SHIFT + class);
+}
+
+static uint32_t class_of(size_t len)
+{
+	if (len <= class_bytes(0))
+		return 0;
+	return (uint32_t)(64 - __builtin_clzll(len - 1)) - POOL_MIN_SHIFT;
+}
+
+/* Cut an empty slab that is on no partial list into pieces. */
+static void slab_cut(struct pool *pool, struct pool_slab *slab, uint32_t class)
+{
+	uint32_t i, n = slab_pieces(class);
+
+	slab->class = class;
+	slab->nfree = n;
+	for (i = 0; i < n; i++)
+		slab->free[i] = (uint16_t)(n - 1 - i);
+	LIST_INSERT_HEAD(&pool->partial[class], slab, link);
+}
+
+static void pool_empty_add(struct pool *pool, struct pool_slab *slab)
+{
+	LIST_INSERT_HEAD(&pool->empty, slab, empty_link);
+	pool->nempty++;
+}
+
+static void pool_empty_del(struct pool *pool, struct pool_slab *slab)
+{
+	LIST_REMOVE(slab, empty_link);
+	pool->nempty--;
+	if (pool->nempty < pool->low_empty)
+		pool->low_empty = pool->nempty;
+}
+
+static int pool_region(struct pool *pool, uint32_t *region)
+{
+	struct pool_slab **regions;
+	uint32_t i, cap;
+
+	for (i = 0; i < pool->nregions; i++)
+		if (!pool->regions[i])
+			break;
+	if (i == pool->cap_regions) {
+		cap = pool->cap_regions ? pool->cap_regions * 2 : 8;
+		regions = realloc(pool->regions, cap * sizeof(*regions));
+		if (!regions)
+			return -ENOMEM;
+		pool->regions = regions;
+		pool->cap_regions = cap;
+	}
+	if (i == pool->nregions)
+		pool->regions[pool->nregions++] = NULL;
+	*region = i;
+	return 0;
+}
+
+/* mmap() aligns to pages only: map twice as much and give back what is around the aligned part. */
+static unsigned char *slab_map(void)
+{
+	unsigned char *map = mmap(NULL, 2 * SLAB_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t head;
+
+	if (map == MAP_FAILED)
+		return NULL;
+	head = (SLAB_BYTES - ((uintptr_t)map & (SLAB_BYTES - 1))) & (SLAB_BYTES - 1);
+	if (head)
+		munmap(map, head);
+	munmap(map + head + SLAB_BYTES, SLAB_BYTES - head);
+	return map + head;
+}
+
+/* More memory: once per 2 MiB of I/O in flight that the group never had before, not per command. */
+static struct pool_slab *slab_create(struct nvmft_poll_group *group)
+{
+	struct pool *pool = &group->pool;
+	struct pool_slab *slab = malloc(sizeof(*slab));
+
+	if (!slab)
+		return NULL;
+	if (pool_region(pool, &slab->region))
+		goto out_free;
+	slab->base = slab_map();
+	if (!slab->base)
+		goto out_free;
+	pool->regions[slab->region] = slab;
+	pool_empty_add(pool, slab);
+	counter_add(&group->counters.pool_bytes, SLAB_BYTES);
+	return slab;
+
+out_free:
+	free(slab);
+	return NULL;
+}
+
+static void slab_destroy(struct nvmft_poll_group *group, struct pool_slab *slab)
+{
+	LIST_REMOVE(slab, link);
+	pool_empty_del(&group->pool, slab);
+	group->pool.regions[slab->region] = NULL;
+	munmap(slab->base, SLAB_BYTES);
+	free(slab);
+	counter_add(&group->counters.pool_bytes, -(uint64_t)SLAB_BYTES);
+}
+
+/* A slab with a free piece of the class; it may be an empty one of another class. */
+static struct pool_slab *pool_slab(struct nvmft_poll_group *group, uint32_t class)
+{
+	struct pool *pool = &group->pool;
+	struct pool_slab *slab = LIST_FIRST(&pool->partial[class]);
+
+	if (slab)
+		return slab;
+	slab = LIST_FIRST(&pool->empty);
+	if (slab)
+		LIST_REMOVE(slab, link);
+	else
+		slab = slab_create(group);
+	if (slab)
+		slab_cut(pool, slab, class);
+	return slab;
+}
+
+int nvmft_pool_get(struct nvmft_poll_group *group, size_t len, bool privileged, struct nvmft_iov *iov)
+{
+	struct pool *pool = &group->pool;
+	struct pool_slab *slab;
+	uint32_t class;
+
+	assert(len && len <= SLAB_BYTES);
+	class = class_of(len);
+	/* One buffer is always granted: a limit below a command's size must not stop it for ever. */
+	if (pool->used && pool->used + class_bytes(class) > pool->limit && !privileged)
+		return -EAGAIN;
+	slab = pool_slab(group, class);
+	if (!slab)
+		return -ENOMEM;
+	if (slab->nfree == slab_pieces(class))
+		pool_empty_del(pool, slab);
+	slab->nfree--;
+	if (slab->nfree == 0)
+		LIST_REMOVE(slab, link);
+	iov->base = slab->base + ((size_t)slab->free[slab->nfree] << (POOL_MIN_SHIFT + class));
+	iov->len = (uint32_t)len;
+	iov->region = slab->region;
+	pool->used += class_bytes(class);
+	counter_add(&group->counters.data_bytes, class_bytes(class));
+	return 0;
+}
+
+void nvmft_pool_put(struct nvmft_poll_group *group, const struct nvmft_iov *iov)
+{
+	struct pool *pool = &group->pool;
+	struct pool_slab *slab = pool->regions[iov->region];
+	uint32_t class = slab->class;
+
+	if (slab->nfree == 0)
+		LIST_INSERT_HEAD(&pool->partial[class], slab, link);
+	slab->free[slab->nfree++] =
+		(uint16_t)((size_t)((unsigned char *)iov->base - slab->base) >> (POOL_MIN_SHIFT + class));
+	pool->used -= class_bytes(class);
+	counter_add(&group->counters.data_bytes, -(uint64_t)class_bytes(class));
+	if (slab->nfree < slab_pieces(class))
+		return;
+	pool_empty_add(pool, slab);
+	if (pool->nempty > POOL_KEEP_EMPTY && !pool->trim.armed) {
+		pool->low_empty = pool->nempty;
+		nvmft_timer_arm(group, &pool->trim, POOL_TRIM_NS, POOL_TRIM_NS);
+	}
+}
+
+/* What was empty all the time since the last look is not needed. */
+static void pool_trim(struct nvmft_timer *timer)
+{
+	struct pool *pool = container_of(timer, struct pool, trim);
+	uint32_t n = pool->low_empty > POOL_KEEP_EMPTY ? pool->low_empty - POOL_KEEP_EMPTY : 0;
+
+	while (n--)
+		slab_destroy(pool->group, LIST_FIRST(&pool->empty));
+	pool->low_empty = pool->nempty;
+	if (pool->nempty > POOL_KEEP_EMPTY)
+		nvmft_timer_arm(pool->group, timer, POOL_TRIM_NS, POOL_TRIM_NS);
+}
+
+void nvmft_pool_init(struct nvmft_poll_group *group, uint64_t limit)
+{
+	struct pool *pool = &group->pool;
+	uint32_t i;
+
+	memset(pool, 0, sizeof(*pool));
+	for (i = 0; i < POOL_CLASSES; i++)
+		LIST_INIT(&pool->partial[i]);
+	LIST_INIT(&pool->empty);
+	pool->limit = limit;
+	pool->trim.fn = pool_trim;
+	pool->group = group;
+}
+
+void nvmft_pool_fini(struct nvmft_poll_group *group)
+{
+	struct pool *pool = &group->pool;
+	struct pool_slab *slab;
+
+	nvmft_timer_cancel(group, &pool->trim);
+	while ((slab = LIST_FIRST(&pool->empty)))
+		slab_destroy(group, slab);
+	assert(pool->used == 0);
+	free(pool->regions);
+	pool->regions = NULL;
+}

@@ -7,6 +7,8 @@
 #include <stdint.h>
 
 #include "nvmft/provider/memory.h"
+#include "nvmft/provider/ring.h"
+#include "util.h"
 
 struct nvmft_poll_group;
 struct pool_slab;
@@ -17,18 +19,22 @@ struct pool_slab;
 
 /*
  * Data buffers of a poll group: contiguous pieces, a power of two of pages long, cut from 2 MiB slabs. A slab serves one size
- * while any piece of it is in use; empty slabs serve any size and go back to the system when there are several. So
- * memory follows the I/O in flight.
+ * while any piece of it is in use; empty slabs serve any size, and go back to the system when a tenth of a second
+ * passed without need for them. So memory follows the I/O in flight.
  */
 struct pool {
-	struct pool_slab *partial[POOL_CLASSES];
-	struct pool_slab *empty;
-	struct pool_slab **regions; /* by nvmft_iov.region */
-	uint32_t nregions, cap_regions, nempty;
+	LIST_HEAD(, pool_slab) partial[POOL_CLASSES]; /* with a free piece */
+	LIST_HEAD(, pool_slab) empty;                 /* with all pieces free; on their partial list too */
+	struct pool_slab **regions; /* by nvmft_iov.region; NULL entries are free */
+	uint32_t nregions, cap_regions;
+	uint32_t nempty, low_empty; /* fewest empty slabs since the trim timer last looked */
 	uint64_t used, limit; /* bytes handed out; most for I/O */
+	struct nvmft_timer trim;
+	struct nvmft_poll_group *group;
 };
 
 void nvmft_pool_init(struct nvmft_poll_group *group, uint64_t limit);
+/* Every buffer has been given back. */
 void nvmft_pool_fini(struct nvmft_poll_group *group);
 
 /*

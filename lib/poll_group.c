@@ -1,1 +1,236 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The loop: what one pass does, and when it is safe to sleep.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "channel.h"
+#include "poll_group.h"
+#include "request.h"
+#include "view.h"
+
+int nvmft_poll_group_create(struct nvmft_target *target, struct nvmft_poll_group **out)
+{
+	struct nvmft_poll_group *group;
+	int ret;
+
+	if (atomic_load(&target->state) != TARGET_RUNNING)
+		return -ESHUTDOWN;
+	group = calloc(1, sizeof(*group));
+	if (!group)
+		return -ENOMEM;
+	group->target = target;
+	TAILQ_INIT(&group->queues);
+	TAILQ_INIT(&group->ctrls);
+	TAILQ_INIT(&group->dirty_channels);
+	TAILQ_INIT(&group->polled_channels);
+	TAILQ_INIT(&group->buffer_waiters);
+	group->now_ns = nvmft_target_now(target);
+	ret = nvmft_ring_init(group);
+	if (ret)
+		goto out_free;
+	ret = nvmft_msgs_init(group);
+	if (ret)
+		goto out_ring;
+	nvmft_pool_init(group, target->opts.data_memory_max);
+
+	pthread_mutex_lock(&target->view_lock);
+	group->index = target->ngroups++;
+	group->view = target->view;
+	group->view->refs++;
+	TAILQ_INSERT_TAIL(&target->groups, group, link);
+	pthread_mutex_unlock(&target->view_lock);
+	*out = group;
+	return 0;
+
+out_ring:
+	nvmft_ring_fini(group);
+out_free:
+	free(group);
+	return ret;
+}
+
+/* Only nvmft_target_destroy() frees a group: all queues and controllers are gone by then. */
+void nvmft_poll_group_free(struct nvmft_poll_group *group)
+{
+	struct group_transport *gt;
+
+	nvmft_channels_fini(group);
+	while ((gt = group->transports)) {
+		group->transports = gt->next;
+		if (gt->ops.group_fini)
+			gt->ops.group_fini(&gt->pub);
+		nvmft_request_pool_fini(gt);
+		free(gt);
+	}
+	nvmft_pool_fini(group);
+	nvmft_msgs_fini(group);
+	nvmft_ring_fini(group);
+	nvmft_view_leave(group);
+	free(group);
+}
+
+void nvmft_poll_group_discard(struct nvmft_poll_group *group)
+{
+	struct nvmft_target *target = group->target;
+
+	pthread_mutex_lock(&target->view_lock);
+	TAILQ_REMOVE(&target->groups, group, link);
+	target->ngroups--;
+	pthread_mutex_unlock(&target->view_lock);
+	nvmft_poll_group_free(group);
+}
+
+int nvmft_poll_group_fd(struct nvmft_poll_group *group)
+{
+	return group->ring.uring.ring_fd;
+}
+
+bool nvmft_group_is_current(const struct nvmft_poll_group *group)
+{
+	return group->owned && pthread_equal(group->owner, pthread_self());
+}
+
+static struct group_transport *group_transport_create(struct nvmft_poll_group *group,
+						      const struct nvmft_transport_ops *ops)
+{
+	struct group_transport *gt = zalloc_aligned(sizeof(*gt) + ops->group_size);
+
+	if (!gt)
+		return NULL;
+	gt->ops = *ops;
+	gt->pub.group = group;
+	gt->pub.ops = &gt->ops;
+	gt->pub.priv = gt->priv;
+	gt->request_size = (sizeof(struct request) + ops->request_size + 63) & ~(size_t)63;
+	if (ops->group_init && ops->group_init(&gt->pub) != 0) {
+		free(gt);
+		return NULL;
+	}
+	gt->next = group->transports;
+	group->transports = gt;
+	return gt;
+}
+
+/* Several ports of one transport share its part of the group; a transport is known by its name and functions. */
+static bool same_transport(const struct nvmft_transport_ops *a, const struct nvmft_transport_ops *b)
+{
+	return a == b || (a->respond == b->respond && a->name == b->name);
+}
+
+struct group_transport *nvmft_group_transport(struct nvmft_poll_group *group, const struct nvmft_transport_ops *ops)
+{
+	struct group_transport *gt;
+
+	for (gt = group->transports; gt; gt = gt->next)
+		if (same_transport(&gt->ops, ops))
+			return gt;
+	return group_transport_create(group, ops);
+}
+
+static int transports_poll(struct nvmft_poll_group *group)
+{
+	struct group_transport *gt;
+	int n = 0;
+
+	for (gt = group->transports; gt; gt = gt->next)
+		if (gt->ops.group_poll)
+			n += gt->ops.group_poll(&gt->pub);
+	return n;
+}
+
+static void transports_flush(struct nvmft_poll_group *group)
+{
+	struct group_transport *gt;
+
+	for (gt = group->transports; gt; gt = gt->next)
+		if (gt->ops.group_flush)
+			gt->ops.group_flush(&gt->pub);
+}
+
+static int transports_arm(struct nvmft_poll_group *group)
+{
+	struct group_transport *gt;
+
+	for (gt = group->transports; gt; gt = gt->next)
+		if (gt->ops.group_arm && gt->ops.group_arm(&gt->pub) != 0)
+			return -EAGAIN;
+	return 0;
+}
+
+/*
+ * Batching is the whole game: take everything that came in, execute all of it, then one doorbell per channel, one send
+ * per connection, one submission for the group.
+ */
+static int poll_pass(struct nvmft_poll_group *group)
+{
+	int n = 0;
+
+	group->now_ns = nvmft_target_now(group->target);
+	n += nvmft_view_update(group);
+	n += nvmft_msgs_run(group);
+	n += nvmft_timers_run(group);
+	n += nvmft_ring_reap(group);
+	n += nvmft_channels_poll(group);
+	n += transports_poll(group);
+	n += nvmft_request_serve_waiters(group);
+	nvmft_channels_flush(group);
+	transports_flush(group);
+	nvmft_ring_submit(group, false);
+
+	counter_add(&group->counters.polls, 1);
+	if (!n)
+		counter_add(&group->counters.idle_polls, 1);
+	return n;
+}
+
+/* The first thread that polls owns the group: the ring accepts submissions from it alone. */
+static int group_enter(struct nvmft_poll_group *group)
+{
+	int ret;
+
+	if (group->owned)
+		return pthread_equal(group->owner, pthread_self()) ? 0 : -EOWNERDEAD;
+	ret = nvmft_ring_enable(group);
+	if (ret)
+		return ret;
+	group->owner = pthread_self();
+	group->owned = true;
+	return 0;
+}
+
+int nvmft_poll(struct nvmft_poll_group *group, unsigned int flags)
+{
+	int n = group_enter(group);
+
+	if (n < 0)
+		return n;
+	if (atomic_load_explicit(&group->msgs.sleeping, memory_order_relaxed))
+		nvmft_msgs_awake(group);
+	n = poll_pass(group);
+	if (n || !(flags & NVMFT_POLL_WAIT) || nvmft_poll_group_arm(group) != 0)
+		return n;
+	nvmft_ring_submit(group, true);
+	nvmft_msgs_awake(group);
+	return poll_pass(group);
+}
+
+int nvmft_poll_group_arm(struct nvmft_poll_group *group)
+{
+	if (!group->ring.enabled || nvmft_channels_arm(group) != 0 || transports_arm(group) != 0)
+		return -EAGAIN;
+	if (group->timers.root && group->timers.root->deadline_ns <= group->now_ns)
+		return -EAGAIN;
+	nvmft_timers_arm_ring(group);
+	nvmft_ring_submit(group, false);
+	if (!nvmft_msgs_sleep(group))
+		return -EAGAIN;
+	if (!nvmft_ring_idle(group) ||
+	    group->view->gen != atomic_load_explicit(&group->target->view_gen, memory_order_acquire)) {
+		nvmft_msgs_awake(group);
+		return -EAGAIN;
+	}
+	counter_add(&group->counters.sleeps, 1);
+	return 0;
+}

@@ -17,7 +17,6 @@ struct ring {
 	struct io_uring uring;
 	struct nvmft_ring_op *wait_head, **wait_tail; /* prepared later: the submission queue was full */
 	bool enabled;
-	unsigned int to_submit;
 };
 
 /* timer.c: a pairing heap, so that arming never allocates; and the ring's timeout that wakes a sleeping group. */
@@ -41,10 +40,11 @@ struct msgs {
 struct group_transport {
 	struct nvmft_transport_group pub;
 	struct group_transport *next;
-	const struct nvmft_transport_ops *ops; /* the core's zero-padded copy */
+	struct nvmft_transport_ops ops; /* zero-padded copy: ports come and go */
 	struct request *free_requests;
 	uint32_t nfree;
 	size_t request_size;
+	_Alignas(64) unsigned char priv[];
 };
 
 struct group_counters {
@@ -63,8 +63,8 @@ struct nvmft_poll_group {
 	struct nvmft_target *target;
 	TAILQ_ENTRY(nvmft_poll_group) link;
 	unsigned int index;
-	_Atomic int owner_tid; /* 0 until first polled */
-	bool polling;
+	pthread_t owner; /* valid when @owned: set by the first poll */
+	bool owned;
 	uint64_t now_ns; /* of this pass */
 
 	struct ring ring;
@@ -82,6 +82,8 @@ struct nvmft_poll_group {
 	uint32_t nchannels;
 	TAILQ_HEAD(, ns_channel) dirty_channels; /* flush at the end of the pass */
 	TAILQ_HEAD(, ns_channel) polled_channels; /* backends with ops->poll and I/O outstanding */
+	TAILQ_HEAD(, request) submits; /* given to channel_submit() from inside a completion */
+	bool submitting; /* channel_submit() is on the stack */
 
 	TAILQ_HEAD(, request) buffer_waiters;
 	struct group_counters counters;
@@ -105,10 +107,13 @@ void nvmft_msgs_fini(struct nvmft_poll_group *group);
 int nvmft_msgs_run(struct nvmft_poll_group *group);
 bool nvmft_msgs_sleep(struct nvmft_poll_group *group); /* false: messages came in */
 void nvmft_msgs_awake(struct nvmft_poll_group *group);
+void nvmft_group_wake(struct nvmft_poll_group *group); /* any thread: look again before sleeping on */
 
 /* poll_group.c */
 bool nvmft_group_is_current(const struct nvmft_poll_group *group);
 struct group_transport *nvmft_group_transport(struct nvmft_poll_group *group, const struct nvmft_transport_ops *ops);
 void nvmft_poll_group_free(struct nvmft_poll_group *group);
+/* A group that never had a connection, and that no thread polls (any more). */
+void nvmft_poll_group_discard(struct nvmft_poll_group *group);
 
 #endif

@@ -39,6 +39,11 @@ struct nvmft_port {
 void nvmft_port_get(struct nvmft_port *port);
 void nvmft_port_put(struct nvmft_port *port);
 
+/* Close the listener, once. target->lock held. */
+void nvmft_port_stop_accepting(struct nvmft_port *port);
+/* A subsystem goes: take its links away. target->lock held. */
+void nvmft_ports_forget_subsystem(struct nvmft_target *target, struct nvmft_subsystem *subsys);
+
 /* Limits of connections that have not completed Connect. open returns 0 or -EDQUOT. */
 int nvmft_port_pending_open(struct nvmft_port *port, uint64_t address_key);
 void nvmft_port_pending_close(struct nvmft_port *port, uint64_t address_key);

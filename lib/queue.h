@@ -24,6 +24,9 @@ enum queue_state {
 	QUEUE_CLOSED,  /* the transport is gone; waits for requests that backends still have */
 };
 
+/* How far the queue is joined to its controller. */
+enum queue_link { LINK_NONE, LINK_ATTACHING, LINK_ATTACHED, LINK_DETACHING };
+
 /* Belongs to the thread of @group. */
 struct nvmft_queue {
 	struct nvmft_poll_group *group;
@@ -31,9 +34,11 @@ struct nvmft_queue {
 	struct nvmft_port *port;
 	TAILQ_ENTRY(nvmft_queue) link; /* group->queues */
 	enum queue_state state;
+	enum queue_link ctrl_link;
 	bool transport_gone;
-	bool in_destroy;
+	bool shut; /* ops->queue_close was called */
 	bool pending; /* counted in port->pending */
+	bool live_counted;
 	bool sqflow_disabled;
 	bool accept_lent;
 	uint16_t qid;
@@ -70,11 +75,12 @@ struct nvmft_queue {
 void nvmft_queue_shut(struct nvmft_queue *queue);        /* ask the transport to close, once */
 void nvmft_queue_maybe_destroy(struct nvmft_queue *queue); /* after each step that may have been the last */
 void nvmft_queue_set_live(struct nvmft_queue *queue);
+void nvmft_queue_detach(struct nvmft_queue *queue); /* from an attached I/O queue's controller */
 
 /* CIDs */
-int cid_insert(struct cid_table *table, struct request *req); /* 0, -EEXIST or -ENOMEM */
-void cid_remove(struct cid_table *table, struct request *req);
-struct request *cid_find(const struct cid_table *table, uint16_t cid);
-void cid_fini(struct cid_table *table);
+int nvmft_cid_insert(struct cid_table *table, struct request *req); /* 0, -EEXIST or -ENOMEM */
+void nvmft_cid_remove(struct cid_table *table, struct request *req);
+struct request *nvmft_cid_find(const struct cid_table *table, uint16_t cid);
+void nvmft_cid_fini(struct cid_table *table);
 
 #endif

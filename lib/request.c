@@ -1,1 +1,465 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The life of a command: RECEIVED -> WAIT_BUFFERS -> FETCHING -> EXECUTING -> RESPONDING, with one owner at each moment.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "channel.h"
+#include "controller.h"
+#include "fused.h"
+#include "request.h"
+
+/* Request objects that a group keeps for the next burst, per transport: about 1 MiB. */
+#define REQUEST_POOL_MAX 1024u
+
+/* ---- objects ---- */
+
+static struct request *request_alloc(struct nvmft_queue *queue)
+{
+	struct group_transport *gt = queue->gt;
+	struct request *req = gt->free_requests;
+
+	if (req) {
+		gt->free_requests = req->hash_next;
+		gt->nfree--;
+		return req;
+	}
+	/* Only while the number of commands in flight grows beyond what it was. */
+	req = zalloc_aligned(gt->request_size);
+	if (!req)
+		return NULL;
+	req->pub.priv = req->transport_priv;
+	req->io.priv = req->io_priv;
+	counter_add(&queue->group->counters.requests, 1);
+	return req;
+}
+
+static void request_pool_put(struct nvmft_poll_group *group, struct group_transport *gt, struct request *req)
+{
+	if (gt->nfree >= REQUEST_POOL_MAX) {
+		counter_add(&group->counters.requests, (uint64_t)-1);
+		free(req);
+		return;
+	}
+	req->hash_next = gt->free_requests;
+	gt->free_requests = req;
+	gt->nfree++;
+}
+
+void nvmft_request_pool_fini(struct group_transport *gt)
+{
+	struct request *req;
+
+	while ((req = gt->free_requests)) {
+		gt->free_requests = req->hash_next;
+		free(req);
+	}
+	gt->nfree = 0;
+}
+
+/* Only what a command may find changed by the one before: the object is large, and most of it is written before it is read. */
+static void request_reset(struct request *req, struct nvmft_queue *queue)
+{
+	req->pub.queue = queue;
+	req->pub.cqe.dw0 = 0;
+	req->pub.cqe.dw1 = 0;
+	req->pub.iov = NULL;
+	req->pub.iovcnt = 0;
+	req->pub.data_len = 0;
+	req->pub.in_capsule_len = 0;
+	req->pub.dir = NVMFT_DIR_NONE;
+	req->pub.sgl = NVMFT_SGL_NONE;
+	req->pub.borrowed = false;
+	req->hashed = false;
+	req->failed = false;
+	req->aborted = false;
+	req->lent = false;
+	req->pooled = false;
+	req->lend = false;
+	req->want_bounce = false;
+	req->iov_bounce.base = NULL;
+	req->error_loc = NO_LOC;
+	req->channel = NULL;
+	req->fused = NULL;
+	req->next = NULL;
+}
+
+struct nvmft_request *nvmft_request_get(struct nvmft_queue *queue, int *error)
+{
+	struct request *req;
+
+	/* A queue of SQSIZE + 1 entries is full with SQSIZE commands (3.3.1.2.1). */
+	if (queue->in_flight >= queue->sqsize) {
+		*error = -EOVERFLOW;
+		return NULL;
+	}
+	req = request_alloc(queue);
+	if (!req) {
+		*error = -ENOMEM;
+		return NULL;
+	}
+	request_reset(req, queue);
+	req->state = REQ_RECEIVED;
+	req->counted = true;
+	queue->in_flight++;
+	queue->requests++;
+	return &req->pub;
+}
+
+static void request_give_back_memory(struct request *req)
+{
+	struct nvmft_poll_group *group = req_group(req);
+
+	if (req->lent)
+		req->channel->ns->ops.lend_end(&req->channel->pub, &req->io);
+	if (req->pooled)
+		nvmft_pool_put(group, &req->iov_own);
+	if (req->iov_bounce.base)
+		nvmft_pool_put(group, &req->iov_bounce);
+	if (req->channel)
+		channel_put(req->channel);
+}
+
+/* The host may use the CID and the queue entry again as soon as it can see the response. */
+static void request_leave_queue(struct request *req)
+{
+	struct nvmft_queue *queue = req->pub.queue;
+
+	nvmft_cid_remove(&queue->cids, req);
+	if (req->counted)
+		queue->in_flight--;
+	req->counted = false;
+}
+
+static void request_free(struct request *req)
+{
+	struct nvmft_queue *queue = req->pub.queue;
+
+	request_leave_queue(req);
+	request_give_back_memory(req);
+	req->state = REQ_FREE;
+	request_pool_put(queue->group, queue->gt, req);
+	queue->requests--;
+	if (queue->transport_gone)
+		nvmft_queue_maybe_destroy(queue);
+}
+
+/* ---- buffers ---- */
+
+static bool request_privileged(const struct request *req)
+{
+	const struct nvmft_queue *queue = req->pub.queue;
+
+	return queue->qid == 0 || queue->state != QUEUE_LIVE;
+}
+
+/* Both buffers or none, so that requests cannot hold one each and wait for the other's. */
+static int request_grant(struct request *req)
+{
+	struct nvmft_poll_group *group = req_group(req);
+	bool privileged = request_privileged(req);
+	int ret;
+
+	if (!req->pub.borrowed && !req->lend) {
+		ret = nvmft_pool_get(group, req->pub.data_len, privileged, &req->iov_own);
+		if (ret)
+			return ret;
+		req->pooled = true;
+		req->pub.iov = &req->iov_own;
+		req->pub.iovcnt = 1;
+	}
+	if (!req->want_bounce)
+		return 0;
+	ret = nvmft_pool_get(group, req->pub.data_len, privileged, &req->iov_bounce);
+	if (!ret)
+		return 0;
+	req->iov_bounce.base = NULL;
+	if (req->pooled)
+		nvmft_pool_put(group, &req->iov_own);
+	req->pooled = false;
+	return ret;
+}
+
+static void request_run(struct request *req)
+{
+	struct nvmft_queue *queue = req->pub.queue;
+
+	req_set_state(req, (enum request_state)req->state, REQ_EXECUTING);
+	/* The queue is being deleted: what has not begun is not begun. */
+	if (queue->state >= QUEUE_CLOSING) {
+		nvmft_fused_failed(req);
+		req_complete(req, SC(ABORT_QUEUE));
+		return;
+	}
+	req->execute(req);
+}
+
+static void request_with_buffers(struct request *req)
+{
+	/* What the core answers itself may be shorter than what was asked for: the rest must not be somebody else's data. */
+	if (req->pooled && req->pub.dir == NVMFT_DIR_TO_HOST && request_privileged(req))
+		memset(req->iov_own.base, 0, req->pub.data_len);
+	if (req->pub.dir == NVMFT_DIR_FROM_HOST && !req->pub.borrowed) {
+		req_set_state(req, (enum request_state)req->state, REQ_FETCHING);
+		req->pub.queue->gt->ops.fetch(&req->pub);
+		return;
+	}
+	request_run(req);
+}
+
+static bool request_begin(struct request *req)
+{
+	struct nvmft_poll_group *group = req_group(req);
+	int ret;
+
+	if (req->pub.dir == NVMFT_DIR_NONE) {
+		request_run(req);
+		return true;
+	}
+	/* Those who wait already go first. */
+	if (!TAILQ_EMPTY(&group->buffer_waiters) && !request_privileged(req))
+		ret = -EAGAIN;
+	else
+		ret = request_grant(req);
+	if (ret == 0) {
+		request_with_buffers(req);
+		return true;
+	}
+	if (ret == -EAGAIN) {
+		req_set_state(req, REQ_RECEIVED, REQ_WAIT_BUFFERS);
+		TAILQ_INSERT_TAIL(&group->buffer_waiters, req, link);
+		counter_add(&group->counters.buffer_waits, 1);
+		return true;
+	}
+	req_fail(req, SC(INTERNAL));
+	return false;
+}
+
+int nvmft_request_serve_waiters(struct nvmft_poll_group *group)
+{
+	struct request *req;
+	int n = 0;
+
+	while ((req = TAILQ_FIRST(&group->buffer_waiters)) != NULL) {
+		int ret = request_grant(req);
+
+		if (ret == -EAGAIN)
+			break;
+		TAILQ_REMOVE(&group->buffer_waiters, req, link);
+		n++;
+		if (ret)
+			req_fail(req, SC(INTERNAL));
+		else
+			request_with_buffers(req);
+	}
+	return n;
+}
+
+/* ---- the three beats ---- */
+
+bool nvmft_request_start(struct nvmft_request *pub)
+{
+	struct request *req = to_req(pub);
+	struct nvmft_queue *queue = pub->queue;
+	nvmft_status status = 0;
+	int ret;
+
+	counter_add(&queue->commands, 1);
+	queue->sqhd = queue->sqhd == queue->sqsize ? 0 : (uint16_t)(queue->sqhd + 1);
+	ret = nvmft_cid_insert(&queue->cids, req);
+	if (ret == -EEXIST)
+		status = req_error(req, SC_DNR(CMDID_CONFLICT), SQE_LOC(cid));
+	else if (ret)
+		status = SC(INTERNAL);
+	else
+		status = nvmft_parse_cmd(req);
+	if (status) {
+		req_fail(req, status);
+		return false;
+	}
+	return request_begin(req);
+}
+
+void nvmft_request_execute(struct nvmft_request *pub)
+{
+	assert(to_req(pub)->state == REQ_FETCHING);
+	request_run(to_req(pub));
+}
+
+void nvmft_request_fetch_failed(struct nvmft_request *pub, nvmft_status status)
+{
+	assert(to_req(pub)->state == REQ_FETCHING);
+	req_fail(to_req(pub), status);
+}
+
+void req_fail(struct request *req, nvmft_status status)
+{
+	assert(req->state == REQ_RECEIVED || req->state == REQ_WAIT_BUFFERS || req->state == REQ_FETCHING);
+	req->failed = true;
+	req->state = REQ_EXECUTING;
+	nvmft_fused_failed(req);
+	req_complete(req, status);
+}
+
+static void count_completion(struct request *req, nvmft_status status)
+{
+	struct nvmft_queue *queue = req->pub.queue;
+	struct group_counters *counters = &queue->group->counters;
+
+	counter_add(queue->qid ? &counters->io_cmds : &counters->admin_cmds, 1);
+	if (!status)
+		return;
+	counter_add(&counters->errors, 1);
+	if (queue->ctrl && (status & 0x7ff) != SC(ABORT_QUEUE))
+		nvmft_error_log_record(req, status);
+}
+
+void req_complete(struct request *req, nvmft_status status)
+{
+	struct nvmft_queue *queue = req->pub.queue;
+
+	req_set_state(req, REQ_EXECUTING, REQ_RESPONDING);
+	req->status = status;
+	count_completion(req, status);
+	if (queue->transport_gone) {
+		request_free(req);
+		return;
+	}
+	req->pub.cqe.cid = req->pub.sqe.cid;
+	req->pub.cqe.sqid = 0;
+	req->pub.cqe.sqhd = htole16(queue->sqflow_disabled ? 0xffff : queue->sqhd);
+	req->pub.cqe.status = htole16((uint16_t)(status << 1));
+	request_leave_queue(req);
+	queue->gt->ops.respond(&req->pub);
+}
+
+void nvmft_request_release(struct nvmft_request *pub)
+{
+	struct request *req = to_req(pub);
+
+	assert(req->state == REQ_RESPONDING || req->state == REQ_FETCHING || req->state == REQ_RECEIVED);
+	if (req->state == REQ_FETCHING)
+		nvmft_fused_failed(req);
+	request_free(req);
+}
+
+/* ---- helpers of the rooms ---- */
+
+nvmft_status req_no_data(struct request *req, void (*execute)(struct request *))
+{
+	req->execute = execute;
+	req->pub.dir = NVMFT_DIR_NONE;
+	return 0;
+}
+
+nvmft_status req_data(struct request *req, void (*execute)(struct request *), enum nvmft_dir dir, uint64_t len)
+{
+	nvmft_status status;
+
+	if (len == 0)
+		return req_no_data(req, execute);
+	req->execute = execute;
+	req->pub.dir = dir;
+	status = nvmft_sgl_parse(req, len);
+	if (!status)
+		req->pub.data_len = (uint32_t)len;
+	return status;
+}
+
+void req_copy_out(struct request *req, size_t offset, const void *src, size_t len)
+{
+	const unsigned char *from = src;
+	uint32_t i;
+
+	for (i = 0; i < req->pub.iovcnt && len; i++) {
+		struct nvmft_iov *iov = &req->pub.iov[i];
+		size_t n;
+
+		if (offset >= iov->len) {
+			offset -= iov->len;
+			continue;
+		}
+		n = iov->len - offset < len ? iov->len - offset : len;
+		memcpy((unsigned char *)iov->base + offset, from, n);
+		from += n;
+		len -= n;
+		offset = 0;
+	}
+}
+
+size_t req_copy_in(struct request *req, size_t offset, void *dst, size_t len)
+{
+	unsigned char *to = dst;
+	uint32_t i;
+
+	for (i = 0; i < req->pub.iovcnt && len; i++) {
+		struct nvmft_iov *iov = &req->pub.iov[i];
+		size_t n;
+
+		if (offset >= iov->len) {
+			offset -= iov->len;
+			continue;
+		}
+		n = iov->len - offset < len ? iov->len - offset : len;
+		memcpy(to, (unsigned char *)iov->base + offset, n);
+		to += n;
+		len -= n;
+		offset = 0;
+	}
+	return (size_t)(to - (unsigned char *)dst);
+}
+
+/* ---- Abort ---- */
+
+static bool abort_fetching(struct request *req)
+{
+	const struct nvmft_transport_ops *ops = &req->pub.queue->gt->ops;
+
+	if (!ops->fetch_abort || ops->fetch_abort(&req->pub) != 0)
+		return false;
+	req_fail(req, SC(ABORT_REQ));
+	return true;
+}
+
+/* The backend may end the command inside the call, or later, or not early at all: what counts is whether it is over now. */
+static bool abort_executing(struct request *req)
+{
+	struct nvmft_queue *queue = req->pub.queue;
+	uint16_t cid = req->pub.sqe.cid;
+
+	if (!req->channel)
+		return nvmft_fused_abort(req);
+	channel_abort(req);
+	return nvmft_cid_find(&queue->cids, cid) == NULL;
+}
+
+bool nvmft_request_abort(struct request *req)
+{
+	switch ((enum request_state)req->state) {
+	case REQ_WAIT_BUFFERS:
+		TAILQ_REMOVE(&req_group(req)->buffer_waiters, req, link);
+		req_fail(req, SC(ABORT_REQ));
+		return true;
+	case REQ_FETCHING:
+		return abort_fetching(req);
+	case REQ_EXECUTING:
+		return abort_executing(req);
+	default:
+		return false;
+	}
+}
+
+void nvmft_request_drop_waiters(struct nvmft_queue *queue)
+{
+	struct nvmft_poll_group *group = queue->group;
+	struct request *req, *tmp;
+
+	TAILQ_FOREACH_SAFE(req, &group->buffer_waiters, link, tmp)
+	{
+		if (req->pub.queue != queue)
+			continue;
+		TAILQ_REMOVE(&group->buffer_waiters, req, link);
+		req_fail(req, SC(ABORT_QUEUE));
+	}
+}

@@ -33,6 +33,8 @@ struct request {
 	bool aborted;             /* an Abort asked for its end: reported as Command Abort Requested if that is still possible */
 	bool lent;                /* @io.iov are pages of the backend, to be given back at release */
 	bool pooled;              /* @iov_own is from the group's pool */
+	bool lend;                /* set by parse: the backend will lend its pages, so that start() grants no buffer */
+	bool want_bounce;         /* set by parse: @iov_bounce is to be granted too, as long as the data */
 	nvmft_status status;
 	uint16_t error_loc; /* SQE_LOC() of the field at fault, or NO_LOC */
 	uint16_t step;      /* where an emulation or a multi-part command stands */
@@ -44,6 +46,7 @@ struct request {
 	const struct ns_view *nsv; /* valid from start() to the first return to the loop only */
 	struct ns_channel *channel; /* counted in channel->in_flight while set */
 	struct request *fused;      /* the other half of a fused pair */
+	_Atomic(struct request *) gate_next; /* fused.c: the next pair of the namespace, in whatever group */
 	struct nvmft_call call;     /* to travel to another group's thread; the request is then owned by the traveller */
 	struct nvmft_iov iov_own;   /* granted by the pool */
 	struct nvmft_iov iov_bounce; /* second buffer: an aligned copy, or what compare reads; base NULL: none */
@@ -101,6 +104,9 @@ size_t req_copy_in(struct request *req, size_t offset, void *dst, size_t len);
 
 /* Grant buffers to requests that wait for them. End of a pass. Returns how many went on. */
 int nvmft_request_serve_waiters(struct nvmft_poll_group *group);
+
+/* Fail the requests of a queue that wait for buffers. */
+void nvmft_request_drop_waiters(struct nvmft_queue *queue);
 
 /* Give back pooled request objects. */
 void nvmft_request_pool_fini(struct group_transport *gt);

@@ -8,12 +8,15 @@
 
 struct nvmft_ctrl;
 struct ns_channel;
+struct request;
+struct ns_view;
 struct subsys_view;
 
 struct nvmft_host {
 	struct nvmft_target *target;
 	TAILQ_ENTRY(nvmft_host) link;
 	char nqn[NVME_NQN_LENGTH];
+	bool gone; /* target->lock: being removed, not for views */
 	struct retired retire;
 };
 
@@ -40,7 +43,7 @@ struct nvmft_namespace {
 	pthread_mutex_t stats_lock; /* the list of channels and the sums of closed ones; never per command */
 	LIST_HEAD(, ns_channel) channels;
 	struct nvmft_namespace_stats closed_stats;
-	struct fused_gate *fused; /* fused.c: serialises Compare and Write over all poll groups */
+	_Atomic(struct request *) fused_tail; /* fused.c: serialises Compare and Write over all poll groups; zero when idle */
 };
 
 struct nvmft_subsystem {
@@ -56,6 +59,7 @@ struct nvmft_subsystem {
 	bool allow_any_host;
 	struct nvmft_host **hosts;
 	uint32_t nhosts;
+	bool gone;  /* being removed, not for views */
 	bool dirty; /* differs from @published */
 	struct subsys_view *published;
 	struct retired retire;
@@ -70,13 +74,26 @@ struct nvmft_subsystem {
 	uint16_t next_cntlid;
 };
 
+int nvmft_discovery_subsystem_create(struct nvmft_target *target);
 void nvmft_subsystem_get(struct nvmft_subsystem *subsys);
 void nvmft_subsystem_put(struct nvmft_subsystem *subsys);
 void nvmft_namespace_get(struct nvmft_namespace *ns);
 void nvmft_namespace_put(struct nvmft_namespace *ns);
 
-/* Sum of the statistics of every namespace of a subsystem as of the view, for the SMART log. */
+/* Part of removing a subsystem: link its namespaces into the chain of what is retired. target->lock held. */
+struct retired *nvmft_namespaces_retire(struct nvmft_subsystem *subsys, struct retired *chain);
+/* Free a namespace that no group has ever seen, or when no group is left. */
+void nvmft_namespaces_free(struct nvmft_subsystem *subsys);
+/* A host goes: the subsystems that allow it differ from what is published, and then forget it. target->lock held. */
+void nvmft_subsystems_mark_host(struct nvmft_target *target, const struct nvmft_host *host);
+void nvmft_subsystems_forget_host(struct nvmft_target *target, const struct nvmft_host *host);
+
+/*
+ * Sum of the statistics of every namespace of a subsystem as of the view, for the SMART log; and of one, added to @sum.
+ * Blocks count 512 bytes here, whatever the namespaces' formats.
+ */
 void nvmft_subsystem_sum_stats(const struct subsys_view *sv, struct nvmft_namespace_stats *sum);
+void nvmft_ns_view_add_stats(const struct ns_view *nsv, struct nvmft_namespace_stats *sum);
 
 /* An NQN is 1..223 bytes and starts with "nqn." (4.5); the discovery NQN is not for NVM subsystems. */
 bool nvmft_nqn_valid(const char *nqn);

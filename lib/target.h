@@ -2,6 +2,7 @@
 #ifndef NVMFT_LIB_TARGET_H
 #define NVMFT_LIB_TARGET_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -33,6 +34,7 @@ struct nvmft_target {
 	TAILQ_HEAD(, nvmft_port) ports;
 	TAILQ_HEAD(, nvmft_host) hosts;
 	uint64_t disc_genctr;
+	struct nvmft_view *outgoing; /* replaced since nvmft_target_lock() */
 	uint32_t *free_slots; /* namespace slots to use again */
 	uint32_t nfree_slots, next_slot, cap_slots;
 	struct nvmft_threads *threads;
@@ -54,7 +56,14 @@ struct nvmft_target {
 	_Atomic int state; /* enum target_state */
 	struct nvmft_done *stop_done;
 	struct nvmft_call stop_call;
+	struct retired stop_retired;
+	uint64_t created_ns;
+	struct nvmft_subsystem *discovery; /* the built-in discovery subsystem; in no list */
 };
+
+/* target->lock. At most one nvmft_view_publish() between the two. */
+void nvmft_target_lock(struct nvmft_target *target);
+void nvmft_target_unlock(struct nvmft_target *target);
 
 /* Holders of target->busy. The last put after nvmft_target_stop() completes it. Context: any thread. */
 void nvmft_target_get(struct nvmft_target *target);
@@ -67,12 +76,26 @@ int nvmft_target_random(struct nvmft_target *target, void *buf, size_t len);
 /* Any poll group, to carry a completion; NULL when there is none. */
 struct nvmft_poll_group *nvmft_target_any_group(struct nvmft_target *target);
 
-/* Deliver @done with @result from a poll group's thread, never from inside the caller. @call must live until then. */
+/*
+ * The end of a removed object: @deliver tells the host and frees the object, on a poll group's thread and never from inside
+ * the call that removed it.
+ */
 struct nvmft_done_call {
 	struct nvmft_call call;
-	struct nvmft_done *done;
-	int result;
+	void (*deliver)(struct nvmft_done_call *dc);
 };
-void nvmft_done_later(struct nvmft_target *target, struct nvmft_done_call *dc, struct nvmft_done *done, int result);
+void nvmft_done_later(struct nvmft_target *target, struct nvmft_done_call *dc,
+		      void (*deliver)(struct nvmft_done_call *dc));
+
+/* Parts of nvmft_target_destroy(). */
+void nvmft_ports_free(struct nvmft_target *target);
+void nvmft_subsystems_free(struct nvmft_target *target);
+void nvmft_hosts_free(struct nvmft_target *target);
+
+/* Parts of configuration calls: -ESHUTDOWN once the target is stopping. target->lock held. */
+static inline int nvmft_target_check_running(struct nvmft_target *target)
+{
+	return atomic_load(&target->state) == TARGET_RUNNING ? 0 : -ESHUTDOWN;
+}
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
@@ -45,6 +46,17 @@ static inline void nvmft_opts_copy(void *dst, size_t dst_size, const void *src, 
 	memset(dst, 0, dst_size);
 	if (src)
 		memcpy(dst, src, src_size < dst_size ? src_size : dst_size);
+}
+
+/* Zeroed memory on cache lines of its own; free() frees it. NULL when there is none. */
+static inline void *zalloc_aligned(size_t size)
+{
+	size_t rounded = (size + 63) & ~(size_t)63;
+	void *p = aligned_alloc(64, rounded);
+
+	if (p)
+		memset(p, 0, rounded);
+	return p;
 }
 
 #endif

@@ -97,7 +97,8 @@ NVMFT_API int nvmft_loopback_connect(const struct nvmft_loopback_opts *opts, str
  * nvmft_loopback_submit() - submit a command
  *
  * Context: the group's thread; also from @done. @done is never called from inside this call.
- * Return: 0; -ENOTCONN after the connection ended; -ENOMEM.
+ * Return: 0; -ENOTCONN after the connection ended; -EBUSY with SQSIZE commands outstanding; -EINVAL for data_len above
+ * 4 GiB; -ENOMEM.
  */
 NVMFT_API int nvmft_loopback_submit(struct nvmft_loopback_queue *queue, struct nvmft_loopback_cmd *cmd);
 

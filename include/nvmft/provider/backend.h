@@ -75,7 +75,11 @@ struct nvmft_channel {
  *        mapped until ops->lend_end().
  * @channel: where it was submitted
  * @priv: the backend's private bytes (ops->io_size), not zeroed
- * @status, @next, @state: the core's
+ * @done: NULL for an I/O of the core. A wrapper that submits I/Os of its own to the backend inside sets it: nvmft_io_done() then
+ *        stores @status and calls it, on the channel's thread, instead of ending a command. It may be called from inside submit.
+ *        A wrapper may also pass on the I/O that it got, with @channel, @priv and @done its own, and restore them in @done.
+ * @status: outcome, valid when the I/O is over
+ * @call, @state: the core's
  *
  * Ownership: the backend's from ops->submit() to nvmft_io_done() or nvmft_io_done_remote().
  */
@@ -88,7 +92,8 @@ struct nvmft_io {
 	struct nvmft_iov *iov;
 	struct nvmft_channel *channel;
 	void *priv;
-	struct nvmft_io *next;
+	void (*done)(struct nvmft_io *io);
+	struct nvmft_call call;
 	nvmft_status status;
 	uint16_t state;
 };

@@ -71,7 +71,7 @@ struct nvmft_port_config {
  * @listen: required. Check the address and options, bind; do not accept yet. Context: control. -EINVAL,
  *        -EADDRINUSE, -EADDRNOTAVAIL..., with nvmft_port_log() saying why. On failure nothing is left behind.
  * @accept_start: required. Accept connections from now on. Context: the thread of the group that serves the listener.
- * @accept_stop: required. Accept no more and release what listen took, then call nvmft_port_closed(), now or later. The connections that
+ * @accept_stop: required; may come without accept_start. Accept no more and release what listen took, then call nvmft_port_closed(), now or later. The connections that
  *        are there stay. Context: as accept_start.
  * @address: optional. The address in use as nvmft_port_address() gives it. Context: any thread after listen.
  * @group_init, @group_fini: optional. A poll group gets its first queue of this transport, or is freed. Context: the group's thread, or
@@ -167,9 +167,20 @@ NVMFT_API int nvmft_queue_open(struct nvmft_port *port, struct nvmft_poll_group 
  * Every request that the transport owned has been released, and the transport does not touch the queue after this.
  * It is freed when the requests that the core or a backend still has are over; they are not given to ops->respond.
  *
- * Context: the group's thread. Not from inside an op.
+ * Context: the group's thread. Not from inside an op of the queue (fetch, respond, queue_close...).
  */
 NVMFT_API void nvmft_queue_closed(struct nvmft_queue *queue);
+
+/**
+ * nvmft_queue_drain() - the connection is ending: end what the core has, early where that is possible
+ *
+ * No further command is executed; each that is outstanding is given to ops->respond, now or when its backend lets go of it.
+ * For transports whose hosts own the data buffers (@borrowed) and must not get them back before: these call
+ * nvmft_queue_closed() when the last request is released. Others need not call it.
+ *
+ * Context: the group's thread. Not from inside an op of the queue.
+ */
+NVMFT_API void nvmft_queue_drain(struct nvmft_queue *queue);
 
 /**
  * nvmft_queue_priv() - private bytes of a queue

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The small languages of --listen and --namespace. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "field.h"
+#include "options.h"
+
+static void set(const struct field_table *table, const char *name, void *object, const char *value, struct report *r)
+{
+	size_t place = report_key(r, name);
+
+	field_set(r, field_find(table, name), object, value);
+	report_leave(r, place);
+}
+
+/* Split "127.0.0.1:4420", "[::1]:4420" or either without a port, in place. False: neither. */
+static bool split_address(char *text, char **traddr, char **trsvcid)
+{
+	char *end;
+
+	*traddr = text;
+	if (*text == '[') {
+		*traddr = text + 1;
+		end = strchr(text, ']');
+		if (!end || (end[1] && end[1] != ':'))
+			return false;
+		*end++ = '\0';
+	} else {
+		end = strchr(text, ':');
+		if (end && strchr(end + 1, ':'))
+			return false;
+	}
+	*trsvcid = NULL;
+	if (end && *end) {
+		*end = '\0';
+		*trsvcid = end + 1;
+	}
+	return true;
+}
+
+void spec_listen(struct config *c, const char *text, struct report *r)
+{
+	static const char tcp[] = "tcp:";
+	struct port_config *p = config_add_port(c, r->path);
+	char *copy = xstrdup(text), *traddr, *trsvcid;
+
+	if (strncmp(text, tcp, strlen(tcp)) || !split_address(copy + strlen(tcp), &traddr, &trsvcid)) {
+		report_error(r, text, "expected tcp:ADDRESS:PORT, with an IPv6 address in brackets");
+		free(copy);
+		return;
+	}
+	set(&port_addr_table, "trtype", p, "tcp", r);
+	set(&port_addr_table, "traddr", p, traddr, r);
+	set(&port_addr_table, "trsvcid", p, trsvcid ? trsvcid : "4420", r);
+	free(copy);
+}
+
+/* What comes before the first comma. */
+static void spec_backend(struct ns_config *ns, const char *head, struct report *r)
+{
+	const char *colon = strchr(head, ':');
+	size_t len = colon ? (size_t)(colon - head) : 0;
+
+	ns->backend = BACKEND_FILE;
+	if (len == 6 && !strncmp(head, "memory", len))
+		ns->backend = BACKEND_MEMORY;
+	else if (len == 4 && !strncmp(head, "null", len))
+		ns->backend = BACKEND_NULL;
+	else if (len == 4 && !strncmp(head, "file", len))
+		head = colon + 1;
+	if (ns->backend == BACKEND_FILE)
+		set(&ns_device_table, "path", ns, head, r);
+	else if (colon[1])
+		set(&ns_backend_table, "size", ns, colon + 1, r);
+}
+
+static void spec_option(struct ns_config *ns, char *option, struct report *r)
+{
+	static const struct field nsid_field[] = {{"nsid", FIELD_UINT, false, offsetof(struct ns_config, nsid), 1, 65536}};
+	static const struct field nolock_field[] = {{"nolock", FIELD_NOT, false, offsetof(struct ns_config, lock)}};
+	static const struct field_table nsid_table = FIELD_TABLE(nsid_field), nolock_table = FIELD_TABLE(nolock_field);
+	static const struct {
+		const char *option;
+		const struct field_table *table;
+		const char *field;
+		const char *alone; /* value when there is none */
+	} options[] = {
+		{"block", &ns_backend_table, "block_size", ""},
+		{"size", &ns_backend_table, "size", ""},
+		{"ro", &ns_backend_table, "read_only", "1"},
+		{"buffered", &ns_backend_table, "buffered", "1"},
+		{"create", &ns_backend_table, "create", "1"},
+		{"nolock", &nolock_table, "nolock", "1"},
+		{"nsid", &nsid_table, "nsid", ""},
+		{"uuid", &ns_device_table, "uuid", ""},
+		{"nguid", &ns_device_table, "nguid", ""},
+		{"eui64", &ns_device_table, "eui64", ""},
+	};
+	char *value = strchr(option, '=');
+	size_t place;
+
+	if (value)
+		*value++ = '\0';
+	place = report_key(r, option);
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		if (!strcmp(option, options[i].option)) {
+			field_set(r, field_find(options[i].table, options[i].field), ns, value ? value : options[i].alone);
+			report_leave(r, place);
+			return;
+		}
+	}
+	report_error(r, value ? value : option, "expected one of: block, size, ro, buffered, create, nolock, nsid, uuid, nguid, eui64");
+	report_leave(r, place);
+}
+
+void spec_namespace(struct subsystem_config *s, const char *text, struct report *r)
+{
+	struct ns_config *ns = config_add_ns(s, r->path);
+	char *copy = xstrdup(text), *next = copy, *head = strsep(&next, ","), *option;
+
+	spec_backend(ns, head, r);
+	while ((option = strsep(&next, ",")))
+		spec_option(ns, option, r);
+	free(copy);
+}

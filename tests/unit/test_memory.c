@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The pool of data buffers, by inclusion: memory.c with a timer that the test fires and a mmap() that fails on demand.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+static bool mmap_fails;
+
+static void *test_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	return mmap_fails ? MAP_FAILED : mmap(addr, len, prot, flags, fd, offset);
+}
+
+#define mmap test_mmap
+#include "memory.c"
+#undef mmap
+
+void nvmft_timer_arm(struct nvmft_poll_group *group, struct nvmft_timer *timer, uint64_t delay_ns, uint64_t slack_ns)
+{
+	(void)group;
+	(void)delay_ns;
+	(void)slack_ns;
+	timer->armed = true;
+}
+
+void nvmft_timer_cancel(struct nvmft_poll_group *group, struct nvmft_timer *timer)
+{
+	(void)group;
+	timer->armed = false;
+}
+
+static void fire(struct nvmft_poll_group *group)
+{
+	struct nvmft_timer *timer = &group->pool.trim;
+
+	assert_true(timer->armed);
+	timer->armed = false;
+	timer->fn(timer);
+}
+
+#define MIB (1024u * 1024)
+
+static int setup(void **state)
+{
+	struct nvmft_poll_group *group = calloc(1, sizeof(*group));
+
+	if (!group)
+		return -1;
+	nvmft_pool_init(group, 64u * MIB);
+	*state = group;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct nvmft_poll_group *group = *state;
+
+	nvmft_pool_fini(group);
+	/* What was counted in was counted out. */
+	assert_int_equal(counter_get(&group->counters.pool_bytes), 0);
+	assert_int_equal(counter_get(&group->counters.data_bytes), 0);
+	free(group);
+	mmap_fails = false;
+	return 0;
+}
+
+static struct nvmft_iov get(struct nvmft_poll_group *group, size_t len)
+{
+	struct nvmft_iov iov = {0};
+
+	assert_int_equal(nvmft_pool_get(group, len, false, &iov), 0);
+	assert_int_equal(iov.len, len);
+	assert_int_equal((uintptr_t)iov.base & 4095, 0);
+	return iov;
+}
+
+static void test_every_size_has_a_buffer_of_its_own(void **state)
+{
+	static const size_t lens[] = {1, 4096, 4097, 8192, 65536, 65537, MIB, MIB + 1, 2 * MIB};
+	struct nvmft_iov iov[ARRAY_SIZE(lens)];
+	size_t i, j;
+
+	for (i = 0; i < ARRAY_SIZE(lens); i++) {
+		iov[i] = get(*state, lens[i]);
+		memset(iov[i].base, (int)i + 1, lens[i]);
+	}
+	for (i = 0; i < ARRAY_SIZE(lens); i++) {
+		for (j = 0; j < lens[i]; j += 511)
+			assert_int_equal(((unsigned char *)iov[i].base)[j], i + 1);
+		nvmft_pool_put(*state, &iov[i]);
+	}
+}
+
+static void test_a_slab_is_filled_before_the_next_is_mapped(void **state)
+{
+	struct nvmft_poll_group *group = *state;
+	static struct nvmft_iov iov[SLAB_PIECES + 1];
+	uint32_t i;
+
+	for (i = 0; i < SLAB_PIECES; i++)
+		iov[i] = get(group, 4096);
+	assert_int_equal(counter_get(&group->counters.pool_bytes), 2 * MIB);
+	iov[SLAB_PIECES] = get(group, 4096);
+	assert_int_equal(counter_get(&group->counters.pool_bytes), 4 * MIB);
+	assert_int_equal(counter_get(&group->counters.data_bytes), (SLAB_PIECES + 1) * 4096);
+	for (i = 0; i <= SLAB_PIECES; i++)
+		nvmft_pool_put(group, &iov[i]);
+}
+
+static void test_the_last_put_is_the_next_got(void **state)
+{
+	struct nvmft_iov a = get(*state, 4096), b = get(*state, 4096), again;
+
+	nvmft_pool_put(*state, &a);
+	again = get(*state, 4096);
+	assert_ptr_equal(again.base, a.base);
+	nvmft_pool_put(*state, &again);
+	nvmft_pool_put(*state, &b);
+}
+
+static void test_an_empty_slab_serves_another_size(void **state)
+{
+	struct nvmft_poll_group *group = *state;
+	struct nvmft_iov iov = get(group, 4096);
+
+	nvmft_pool_put(group, &iov);
+	iov = get(group, 2 * MIB);
+	assert_int_equal(counter_get(&group->counters.pool_bytes), 2 * MIB);
+	nvmft_pool_put(group, &iov);
+}
+
+static void test_the_limit_holds_for_all_but_the_privileged(void **state)
+{
+	struct nvmft_poll_group *group = *state;
+	struct nvmft_iov iov[33], refused = {0};
+	uint32_t i;
+
+	for (i = 0; i < 32; i++)
+		iov[i] = get(group, 2 * MIB);
+	assert_int_equal(nvmft_pool_get(group, 1, false, &refused), -EAGAIN);
+	assert_int_equal(nvmft_pool_get(group, 1, true, &iov[32]), 0);
+	for (i = 0; i <= 32; i++)
+		nvmft_pool_put(group, &iov[i]);
+	iov[0] = get(group, 1);
+	nvmft_pool_put(group, &iov[0]);
+}
+
+static void test_one_buffer_is_granted_below_any_limit(void **state)
+{
+	struct nvmft_poll_group *group = *state;
+	struct nvmft_iov iov, refused;
+
+	group->pool.limit = 4096;
+	iov = get(group, MIB);
+	assert_int_equal(nvmft_pool_get(group, 1, false, &refused), -EAGAIN);
+	nvmft_pool_put(group, &iov);
+}
+
+static void test_memory_goes_back_when_it_was_not_needed_for_a_while(void **state)
+{
+	struct nvmft_poll_group *group = *state;
+	struct nvmft_iov iov[8];
+	uint32_t i;
+
+	for (i = 0; i < 8; i++)
+		iov[i] = get(group, 2 * MIB);
+	for (i = 0; i < 8; i++)
+		nvmft_pool_put(group, &iov[i]);
+	assert_int_equal(counter_get(&group->counters.pool_bytes), 16 * MIB);
+	fire(group);
+	/* The timer was armed when there were three; five more came since. */
+	assert_int_equal(counter_get(&group->counters.pool_bytes), 14 * MIB);
+	fire(group);
+	assert_int_equal(counter_get(&group->counters.pool_bytes), POOL_KEEP_EMPTY * 2 * MIB);
+	assert_false(group->pool.trim.armed);
+}
+
+static void test_memory_in_use_again_and_again_stays(void **state)
+{
+	struct nvmft_poll_group *group = *state;
+	struct nvmft_iov iov[8];
+	uint32_t i, round;
+
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < 8; i++)
+			iov[i] = get(group, 2 * MIB);
+		for (i = 0; i < 8; i++)
+			nvmft_pool_put(group, &iov[i]);
+		fire(group);
+		/* The first look cannot know yet that the burst comes again. */
+		if (round)
+			assert_int_equal(counter_get(&group->counters.pool_bytes), 16 * MIB);
+	}
+}
+
+static void test_regions_are_used_again(void **state)
+{
+	struct nvmft_poll_group *group = *state;
+	struct nvmft_iov iov[20], one;
+	uint32_t i;
+
+	for (i = 0; i < 20; i++) {
+		iov[i] = get(group, 2 * MIB);
+		assert_int_equal(iov[i].region, i);
+	}
+	for (i = 0; i < 19; i++)
+		nvmft_pool_put(group, &iov[i]);
+	fire(group);
+	fire(group);
+	for (i = 0; i < POOL_KEEP_EMPTY + 1; i++) {
+		iov[i] = get(group, 2 * MIB);
+		assert_in_range(iov[i].region, 0, 18);
+	}
+	one = iov[19];
+	assert_int_equal(group->pool.nregions, 20);
+	nvmft_pool_put(group, &one);
+	for (i = 0; i < POOL_KEEP_EMPTY + 1; i++)
+		nvmft_pool_put(group, &iov[i]);
+}
+
+static void test_no_memory_is_reported_and_leaves_the_pool_whole(void **state)
+{
+	struct nvmft_iov iov;
+
+	mmap_fails = true;
+	assert_int_equal(nvmft_pool_get(*state, 4096, false, &iov), -ENOMEM);
+	mmap_fails = false;
+	iov = get(*state, 4096);
+	nvmft_pool_put(*state, &iov);
+}
+
+/* Any order of gets and puts of any size: no two buffers overlap, and all memory comes back. */
+static void test_random_use(void **state)
+{
+	static struct nvmft_iov held[256];
+	static unsigned char mark[256];
+	uint64_t seed = 1;
+	uint32_t i, n;
+
+	memset(held, 0, sizeof(held));
+	for (n = 0; n < 20000; n++) {
+		seed = seed * 6364136223846793005u + 1442695040888963407u;
+		i = (uint32_t)(seed >> 33) & 255;
+		if (held[i].base) {
+			assert_int_equal(((unsigned char *)held[i].base)[0], mark[i]);
+			assert_int_equal(((unsigned char *)held[i].base)[held[i].len - 1], mark[i]);
+			nvmft_pool_put(*state, &held[i]);
+			held[i].base = NULL;
+			continue;
+		}
+		if (nvmft_pool_get(*state, 1 + ((seed >> 41) & (((uint64_t)1 << (12 + (seed >> 62) * 3)) - 1)), false, &held[i]))
+			continue;
+		mark[i] = (unsigned char)n;
+		((unsigned char *)held[i].base)[0] = mark[i];
+		((unsigned char *)held[i].base)[held[i].len - 1] = mark[i];
+	}
+	for (i = 0; i < 256; i++)
+		if (held[i].base)
+			nvmft_pool_put(*state, &held[i]);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_every_size_has_a_buffer_of_its_own),
+		T(test_a_slab_is_filled_before_the_next_is_mapped),
+		T(test_the_last_put_is_the_next_got),
+		T(test_an_empty_slab_serves_another_size),
+		T(test_the_limit_holds_for_all_but_the_privileged),
+		T(test_one_buffer_is_granted_below_any_limit),
+		T(test_memory_goes_back_when_it_was_not_needed_for_a_while),
+		T(test_memory_in_use_again_and_again_stays),
+		T(test_regions_are_used_again),
+		T(test_no_memory_is_reported_and_leaves_the_pool_whole),
+		T(test_random_use),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

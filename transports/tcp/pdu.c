@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <endian.h>
+#include <string.h>
+
+#include "pdu.h"
+
+#define FIELD(type, field) ((uint32_t)offsetof(struct type, field))
+
+static bool fail(struct tcp_error *err, enum tcp_fes fes, uint32_t fei, const char *what)
+{
+	*err = (struct tcp_error){.fes = (uint16_t)fes, .fei = fei, .what = what};
+	return false;
+}
+
+static bool bad_field(struct tcp_error *err, uint32_t fei, const char *what)
+{
+	return fail(err, TCP_FES_INVALID_HEADER, fei, what);
+}
+
+/* Length that the header of a PDU type has, or 0 for types that no host sends. */
+static uint8_t expected_hlen(uint8_t type)
+{
+	switch (type) {
+	case TCP_PDU_ICREQ:
+		return sizeof(struct tcp_icreq);
+	case TCP_PDU_H2C_TERM_REQ:
+		return sizeof(struct tcp_term_req);
+	case TCP_PDU_CAPSULE_CMD:
+		return sizeof(struct tcp_capsule_cmd);
+	case TCP_PDU_H2C_DATA:
+		return sizeof(struct tcp_data);
+	default:
+		return 0;
+	}
+}
+
+/* ICReq comes first and once; a host may terminate at any time. */
+static bool check_type(uint8_t type, const struct tcp_params *params, struct tcp_error *err)
+{
+	if (!params->ready && type != TCP_PDU_ICREQ && type != TCP_PDU_H2C_TERM_REQ)
+		return fail(err, TCP_FES_SEQUENCE, 0, "PDU before ICReq");
+	if (params->ready && type == TCP_PDU_ICREQ)
+		return fail(err, TCP_FES_SEQUENCE, 0, "second ICReq");
+	if (expected_hlen(type) == 0)
+		return bad_field(err, FIELD(tcp_hdr, type), "PDU type");
+	return true;
+}
+
+/* The data of a CapsuleCmd or H2CData: whatever PLEN leaves behind PDO. */
+static bool shape_data(const struct tcp_hdr *hdr, const struct tcp_params *params, struct tcp_shape *shape,
+		       struct tcp_error *err)
+{
+	uint64_t plen = le32toh(hdr->plen);
+	uint64_t digest = params->ddgst ? TCP_DIGEST_LEN : 0;
+
+	if (plen == shape->header_len)
+		return true;
+	if (plen < shape->header_len)
+		return bad_field(err, FIELD(tcp_hdr, plen), "PLEN");
+	if (hdr->pdo < shape->header_len || hdr->pdo % ((params->cpda + 1u) * 4u) != 0)
+		return bad_field(err, FIELD(tcp_hdr, pdo), "PDO");
+	if (plen <= hdr->pdo + digest)
+		return bad_field(err, FIELD(tcp_hdr, plen), "PLEN");
+	if (!(hdr->flags & TCP_PDU_F_DDGST) != !params->ddgst)
+		return bad_field(err, FIELD(tcp_hdr, flags), "DDGSTF");
+	shape->ddgst = params->ddgst;
+	shape->pad = (uint32_t)hdr->pdo - shape->header_len;
+	shape->data_len = (uint32_t)(plen - hdr->pdo - digest);
+	return true;
+}
+
+static bool shape_digested(const struct tcp_hdr *hdr, const struct tcp_params *params, struct tcp_shape *shape,
+			   struct tcp_error *err)
+{
+	if (!(hdr->flags & TCP_PDU_F_HDGST) != !params->hdgst)
+		return bad_field(err, FIELD(tcp_hdr, flags), "HDGSTF");
+	if (params->hdgst) {
+		shape->hdgst = true;
+		shape->header_len = (uint8_t)(shape->hlen + TCP_DIGEST_LEN);
+	}
+	if (!shape_data(hdr, params, shape, err))
+		return false;
+	if (hdr->type == TCP_PDU_CAPSULE_CMD && shape->data_len > params->max_in_capsule)
+		return fail(err, TCP_FES_LIMIT_EXCEEDED, 0, "in-capsule data above IOCCSZ");
+	if (hdr->type == TCP_PDU_H2C_DATA && shape->data_len == 0)
+		return bad_field(err, FIELD(tcp_hdr, plen), "H2CData without data");
+	return true;
+}
+
+bool nvmft_tcp_parse_header(const uint8_t *bytes, const struct tcp_params *params, struct tcp_shape *shape,
+			    struct tcp_error *err)
+{
+	struct tcp_hdr hdr;
+	uint32_t plen;
+
+	memcpy(&hdr, bytes, sizeof(hdr));
+	plen = le32toh(hdr.plen);
+	*shape = (struct tcp_shape){.type = hdr.type, .flags = hdr.flags, .hlen = hdr.hlen, .header_len = hdr.hlen};
+	if (!check_type(hdr.type, params, err))
+		return false;
+	if (hdr.hlen != expected_hlen(hdr.type))
+		return bad_field(err, FIELD(tcp_hdr, hlen), "HLEN");
+	if (hdr.type == TCP_PDU_ICREQ)
+		return plen == hdr.hlen || bad_field(err, FIELD(tcp_hdr, plen), "PLEN");
+	if (hdr.type == TCP_PDU_H2C_TERM_REQ)
+		return (plen >= hdr.hlen && plen <= hdr.hlen + TCP_HEADER_MAX) ||
+		       bad_field(err, FIELD(tcp_hdr, plen), "PLEN");
+	return shape_digested(&hdr, params, shape, err);
+}
+
+bool nvmft_tcp_parse_icreq(const uint8_t *bytes, struct tcp_icreq *icreq, struct tcp_error *err)
+{
+	memcpy(icreq, bytes, sizeof(*icreq));
+	if (icreq->pfv != 0)
+		return fail(err, TCP_FES_UNSUPPORTED, FIELD(tcp_icreq, pfv), "PFV");
+	if (icreq->hpda > TCP_PDA_MAX)
+		return bad_field(err, FIELD(tcp_icreq, hpda), "HPDA");
+	icreq->maxr2t = le32toh(icreq->maxr2t);
+	return true;
+}
+
+bool nvmft_tcp_parse_h2c_data(const uint8_t *bytes, const struct tcp_shape *shape, const struct tcp_params *params,
+			      struct tcp_h2c_data *data, struct tcp_error *err)
+{
+	struct tcp_data pdu;
+
+	memcpy(&pdu, bytes, sizeof(pdu));
+	data->cccid = pdu.cccid;
+	data->ttag = le16toh(pdu.ttag);
+	data->datao = le32toh(pdu.datao);
+	data->datal = le32toh(pdu.datal);
+	data->last = shape->flags & TCP_PDU_F_LAST;
+	if (data->datal != shape->data_len)
+		return bad_field(err, FIELD(tcp_data, datal), "DATAL unlike PLEN");
+	if (data->datal > params->maxh2cdata)
+		return fail(err, TCP_FES_LIMIT_EXCEEDED, 0, "DATAL above MAXH2CDATA");
+	return true;
+}
+
+/*
+ * SGL1 as an offset into the capsule (data block, sub type 1) describes where in the capsule's data area the command's
+ * data is; any other descriptor describes nothing in the capsule.
+ */
+bool nvmft_tcp_check_capsule(const uint8_t *bytes, const struct tcp_shape *shape, struct tcp_error *err)
+{
+	const uint8_t *sgl1 = bytes + offsetof(struct tcp_capsule_cmd, sqe.dptr);
+	uint64_t offset;
+	uint32_t length;
+
+	if (shape->data_len == 0)
+		return true;
+	memcpy(&offset, sgl1, sizeof(offset));
+	memcpy(&length, sgl1 + 8, sizeof(length));
+	offset = le64toh(offset);
+	length = le32toh(length);
+	if (sgl1[15] != 0x01 || offset > UINT32_MAX || shape->data_len > offset + length)
+		return bad_field(err, FIELD(tcp_hdr, plen), "capsule longer than its command describes");
+	return true;
+}
+
+bool nvmft_tcp_check_h2c_data(const struct tcp_h2c_data *data, const struct tcp_transfer *transfer,
+			      struct tcp_error *err)
+{
+	uint64_t end = (uint64_t)data->datao + data->datal;
+
+	if (!transfer)
+		return bad_field(err, FIELD(tcp_data, ttag), "TTAG of no transfer");
+	if (data->cccid != transfer->cid)
+		return bad_field(err, FIELD(tcp_data, cccid), "CCCID unlike that of the R2T");
+	if (end > transfer->length)
+		return fail(err, TCP_FES_OUT_OF_RANGE, 0, "H2CData beyond R2TL");
+	if (data->datao != transfer->received)
+		return fail(err, TCP_FES_OUT_OF_RANGE, 0, "H2CData out of order");
+	if (data->last != (end == transfer->length))
+		return bad_field(err, FIELD(tcp_hdr, flags), "LAST_PDU");
+	return true;
+}
+
+bool nvmft_tcp_check_hdgst(const uint8_t *bytes, size_t hlen, struct tcp_error *err)
+{
+	uint32_t received;
+
+	memcpy(&received, bytes + hlen, sizeof(received));
+	if (received != nvmft_tcp_crc_final(nvmft_tcp_crc(TCP_CRC_INIT, bytes, hlen)))
+		return fail(err, TCP_FES_HDGST, le32toh(received), "header digest");
+	return true;
+}
+
+size_t nvmft_tcp_build_icresp(uint8_t *out, const struct tcp_params *params)
+{
+	struct tcp_icresp pdu = {
+		.hdr = {.type = TCP_PDU_ICRESP, .hlen = sizeof(pdu), .plen = htole32(sizeof(pdu))},
+		.cpda = params->cpda,
+		.digest = (uint8_t)((params->hdgst ? TCP_IC_HDGST : 0) | (params->ddgst ? TCP_IC_DDGST : 0)),
+		.maxh2cdata = htole32(params->maxh2cdata),
+	};
+
+	memcpy(out, &pdu, sizeof(pdu));
+	return sizeof(pdu);
+}
+
+size_t nvmft_tcp_build_term_req(uint8_t *out, const struct tcp_error *err, const uint8_t *pdu, size_t pdu_len)
+{
+	size_t quoted = pdu_len < TCP_HEADER_MAX ? pdu_len : TCP_HEADER_MAX;
+	struct tcp_term_req term = {
+		.hdr = {.type = TCP_PDU_C2H_TERM_REQ,
+			.hlen = sizeof(term),
+			.plen = htole32((uint32_t)(sizeof(term) + quoted))},
+		.fes = htole16(err->fes),
+		.fei_low = htole16((uint16_t)err->fei),
+		.fei_high = htole16((uint16_t)(err->fei >> 16)),
+	};
+
+	memcpy(out, &term, sizeof(term));
+	if (quoted > 0)
+		memcpy(out + sizeof(term), pdu, quoted);
+	return sizeof(term) + quoted;
+}
+
+static size_t append_hdgst(uint8_t *out, size_t hlen, const struct tcp_params *params)
+{
+	uint32_t digest;
+
+	if (!params->hdgst)
+		return hlen;
+	digest = nvmft_tcp_crc_final(nvmft_tcp_crc(TCP_CRC_INIT, out, hlen));
+	memcpy(out + hlen, &digest, sizeof(digest));
+	return hlen + sizeof(digest);
+}
+
+static uint8_t hdgst_flag(const struct tcp_params *params)
+{
+	return params->hdgst ? TCP_PDU_F_HDGST : 0;
+}
+
+size_t nvmft_tcp_build_resp(uint8_t *out, const struct tcp_params *params, const struct nvmft_cqe *cqe)
+{
+	uint32_t plen = sizeof(struct tcp_capsule_resp) + (params->hdgst ? TCP_DIGEST_LEN : 0);
+	struct tcp_hdr hdr = {
+		.type = TCP_PDU_CAPSULE_RESP,
+		.flags = hdgst_flag(params),
+		.hlen = sizeof(struct tcp_capsule_resp),
+		.plen = htole32(plen),
+	};
+
+	memcpy(out, &hdr, sizeof(hdr));
+	memcpy(out + sizeof(hdr), cqe, sizeof(*cqe));
+	return append_hdgst(out, sizeof(struct tcp_capsule_resp), params);
+}
+
+size_t nvmft_tcp_build_r2t(uint8_t *out, const struct tcp_params *params, uint16_t cid, uint16_t ttag, uint32_t length)
+{
+	uint32_t plen = sizeof(struct tcp_r2t) + (params->hdgst ? TCP_DIGEST_LEN : 0);
+	struct tcp_r2t pdu = {
+		.hdr = {.type = TCP_PDU_R2T, .flags = hdgst_flag(params), .hlen = sizeof(pdu), .plen = htole32(plen)},
+		.cccid = cid,
+		.ttag = htole16(ttag),
+		.r2tl = htole32(length),
+	};
+
+	memcpy(out, &pdu, sizeof(pdu));
+	return append_hdgst(out, sizeof(pdu), params);
+}
+
+size_t nvmft_tcp_build_c2h_data(uint8_t *out, const struct tcp_params *params, uint16_t cid, uint32_t length,
+				bool success)
+{
+	uint32_t align = (params->hpda + 1u) * 4u;
+	uint32_t header_len = sizeof(struct tcp_data) + (params->hdgst ? TCP_DIGEST_LEN : 0);
+	uint32_t pdo = (header_len + align - 1) / align * align;
+	struct tcp_data pdu = {
+		.hdr =
+			{
+				.type = TCP_PDU_C2H_DATA,
+				.flags = (uint8_t)(hdgst_flag(params) | TCP_PDU_F_LAST |
+						   (params->ddgst ? TCP_PDU_F_DDGST : 0) |
+						   (success ? TCP_PDU_F_SUCCESS : 0)),
+				.hlen = sizeof(pdu),
+				.pdo = (uint8_t)pdo,
+				.plen = htole32(pdo + length + (params->ddgst ? TCP_DIGEST_LEN : 0)),
+			},
+		.cccid = cid,
+		.datal = htole32(length),
+	};
+
+	memcpy(out, &pdu, sizeof(pdu));
+	append_hdgst(out, sizeof(pdu), params);
+	memset(out + header_len, 0, pdo - header_len);
+	return pdo;
+}
