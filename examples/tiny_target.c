@@ -5,7 +5,6 @@
  *   cc tiny_target.c $(pkg-config --cflags --libs libnvmft) -o tiny_target
  *   ./tiny_target 127.0.0.1 4420 &
  *   nvme connect -t tcp -a 127.0.0.1 -s 4420 -n nqn.2024-01.org.nvmft:tiny
- *
  * SIGTERM ends it. See epoll_host.c for a program that has an event loop of its own.
  */
 #include <nvmft/nvmft.h>

@@ -19,10 +19,10 @@ void nvmft_disc_strip_address(char *address)
 	char *colon = strchr(address, ':');
 
 	if (address[0] == '[') {
-		size_t len = strcspn(address + 1, "]");
+		size_t len = strcspn(address, "]");
 
-		memmove(address, address + 1, len);
-		address[len] = '\0';
+		memmove(address, address + 1, len - 1);
+		address[len - 1] = '\0';
 	} else if (colon && !strchr(colon + 1, ':')) {
 		*colon = '\0';
 	}

@@ -199,6 +199,8 @@ static int loop_connect(struct host_group *base, const struct host_connect *how,
 		return -1;
 	}
 	memcpy(opts.hostid, how->hostid, sizeof(opts.hostid));
+	/* A group sees what was configured when it is polled. */
+	loop_poll(base, 0);
 	rc = nvmft_loopback_connect(&opts, &queue->lq);
 	if (rc) {
 		host_fail(err, "queue %u: Connect: %s", how->qid, strerror(-rc));

@@ -104,7 +104,8 @@ void host_connect_words(const struct host_cqe *cqe, struct host_error *err)
 	bool in_data = dw0 >> 16 & 1;
 	unsigned int offset = dw0 & 0xffff;
 
-	if (status == HOST_SC_CONNECT_PARAM)
+	/* The loopback transport does not hand out the field. */
+	if (status == HOST_SC_CONNECT_PARAM && dw0)
 		host_fail(err, "Connect refused: %s (%03xh): %s, %s at byte %u", host_status_words(status), status,
 			  connect_field(in_data, offset), in_data ? "Connect data" : "command", offset);
 	else
