@@ -235,6 +235,7 @@ int main(void)
 	check("namespace", nvmft_namespace_add(subsystem, &ns_opts, NULL));
 	check("port", nvmft_port_add(target, &port_opts, &client.port));
 	check("link", nvmft_port_link(client.port, subsystem));
+	nvmft_poll(client.group, 0); /* a poll group sees a new configuration at its next poll */
 	self_test(&client, scramble_opts.memory, scramble_opts.key);
 	check("stop", nvmft_target_stop(target, &done));
 	while (!stopped)

@@ -2,9 +2,9 @@
 #include "admin.h"
 
 /*
- * Abort (Base 2.0, 5.1). The command to end may be on a queue in another poll group: then the Abort travels there and back
- * as a message. A queue in ctrl->ioqs is not freed before its detach message was handled here and answered, and messages
- * from one group to another keep their order, so the queue is there when the Abort arrives.
+ * Abort (Base 2.0, 5.1). The command to end may be on a queue in another poll group: then the Abort travels there and
+ * back as a message. A queue in ctrl->ioqs is not freed before its detach message was handled here and answered, and
+ * messages from one group to another keep their order, so the queue is there when the Abort arrives.
  */
 struct trip {
 	struct nvmft_queue *queue;

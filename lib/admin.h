@@ -41,8 +41,8 @@ static inline uint32_t ctrl_max_aers(const struct nvmft_ctrl *ctrl)
 }
 
 /* identify_ctrl.c: the data structures of one controller. */
-void nvmft_identify_ctrl(struct request *req);      /* CNS 01h */
-void nvmft_identify_ctrl_csi(struct request *req);  /* CNS 06h */
+void nvmft_identify_ctrl(struct request *req);     /* CNS 01h */
+void nvmft_identify_ctrl_csi(struct request *req); /* CNS 06h */
 
 /* identify_ns.c: those of one namespace. */
 void nvmft_identify_ns(struct request *req);        /* CNS 00h */

@@ -9,7 +9,7 @@ static nvmft_status identify_parse(struct request *req)
 	return nvmft_identify_parse(req);
 }
 
-/* The commands are those of any controller; their rooms know what a discovery controller has of log pages and features. */
+/* The commands are those of any controller; their rooms know which log pages and features are here. */
 nvmft_status nvmft_parse_discovery_cmd(struct request *req)
 {
 	if (req->pub.sqe.opcode == NVMFT_ADMIN_IDENTIFY)
@@ -18,8 +18,8 @@ nvmft_status nvmft_parse_discovery_cmd(struct request *req)
 }
 
 /*
- * Whether a change of the configuration changed what this host sees. Other changes of the generation counter are none of its
- * business.
+ * Whether a change of the configuration changed what this host sees. Other changes of the generation counter are none
+ * of its business.
  */
 bool nvmft_discovery_changed(struct nvmft_ctrl *ctrl, const struct nvmft_view *before, const struct nvmft_view *after)
 {

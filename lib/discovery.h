@@ -9,8 +9,8 @@ struct disc_reader {
 	const struct nvmft_view *view;
 	const struct nvmft_port *port;
 	const char *hostnqn;
-	const char *nqn; /* of the discovery subsystem */
-	bool same_everywhere; /* every port of the transport gives the same log */
+	const char *nqn;              /* of the discovery subsystem */
+	bool same_everywhere;         /* every port of the transport gives the same log */
 	char local[NVMF_TRADDR_SIZE]; /* address of ours that the host connected to; empty: not known */
 };
 

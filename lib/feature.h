@@ -35,9 +35,9 @@ struct feature {
 void nvmft_features_default(const struct nvmft_ctrl *ctrl, struct ctrl_features *f);
 
 /* feature_values.c */
-#define FEATURE(name)                                                                                                  \
-	nvmft_status nvmft_feat_get_##name(struct request *req, const struct ctrl_features *f,                         \
-					   struct feature_value *value);                                               \
+#define FEATURE(name)                                                                          \
+	nvmft_status nvmft_feat_get_##name(struct request *req, const struct ctrl_features *f, \
+					   struct feature_value *value);                       \
 	nvmft_status nvmft_feat_set_##name(struct request *req)
 FEATURE(arbitration);
 FEATURE(power);

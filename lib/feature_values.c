@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "feature.h"
 
-/* The features one by one. Values that have no effect here are checked and kept, so that the host reads what it wrote. */
+/* The features one by one. Values without effect are checked and kept, so that the host reads back what it wrote. */
 
 static uint32_t cdw11(const struct request *req)
 {
@@ -103,8 +103,8 @@ nvmft_status nvmft_feat_set_write_cache(struct request *req)
 }
 
 /*
- * 07h Number of Queues: submission queues in 15:0, completion queues in 31:16, 0-based. On fabrics they come in pairs. The
- * number is agreed before the first I/O queue connects (5.27.1.5).
+ * 07h Number of Queues: submission queues in 15:0, completion queues in 31:16, 0-based. On fabrics they come in pairs.
+ * The number is agreed before the first I/O queue connects (5.27.1.5).
  */
 nvmft_status nvmft_feat_get_num_queues(struct request *req, const struct ctrl_features *f, struct feature_value *value)
 {

@@ -13,7 +13,8 @@
  * from, and towards the plain writes of its own poll group. A plain write that another poll group does at the same time
  * may fall between compare and write; the engine does not stop other groups for it.
  *
- * While half of a pair is not executing, req->arg has the status with which it is to fail once it does, 0: none.
+ * While half of a pair is not executing, req->arg has the status with which it is to fail once it does, 0: none, and
+ * req->step of a first half the number of commands that the queue had received with it.
  */
 #include "io_cmd.h"
 #include "poll_group.h"
@@ -43,6 +44,7 @@ static nvmft_status first_arrived(struct request *req)
 		return req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(flags));
 	}
 	queue->fused_first = req;
+	req->step = (uint16_t)counter_get(&queue->commands);
 	return 0;
 }
 
@@ -88,6 +90,21 @@ nvmft_status nvmft_fused_check_slow(struct request *req)
 
 /* ---- what can happen to a half on its way ---- */
 
+/*
+ * A command after the first half that was refused before nvmft_fused_check() saw it (a CID in use, a bad PSDT): it was the next
+ * one all the same, and the first half waits no longer.
+ */
+static void next_refused(struct nvmft_queue *queue, struct request *req)
+{
+	struct request *first = queue->fused_first;
+	bool second = (req->pub.sqe.flags & NVMFT_FUSE_MASK) == NVMFT_FUSE_SECOND;
+
+	if (!first || first->step == (uint16_t)counter_get(&queue->commands))
+		return;
+	queue->fused_first = NULL;
+	fail_half(first, second ? SC(FUSED_FAIL) : SC(FUSED_MISSING));
+}
+
 void nvmft_fused_failed(struct request *req)
 {
 	struct nvmft_queue *queue = req->pub.queue;
@@ -98,8 +115,10 @@ void nvmft_fused_failed(struct request *req)
 		queue->fused_failed = true;
 		return;
 	}
-	if (!other)
+	if (!other) {
+		next_refused(queue, req);
 		return;
+	}
 	req->fused = NULL;
 	other->fused = NULL;
 	fail_half(other, SC(FUSED_FAIL));

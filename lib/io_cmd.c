@@ -194,8 +194,6 @@ nvmft_status nvmft_io_parse_rw(struct request *req, void (*execute)(struct reque
 	len = (uint64_t)req->io.blocks << nsv->lba_shift;
 	if (unlikely(len > (uint64_t)1 << (12 + req->pub.queue->sv->subsys->mdts)))
 		return req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw12));
-	if (unlikely(nsv->info.max_bytes && len > nsv->info.max_bytes))
-		return req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw12));
 	req->want_bounce = unlikely(req->pub.borrowed) && nsv->info.align > 1 && req->pub.iovcnt &&
 			   !io_aligned(req->pub.iov, req->pub.iovcnt, nsv->info.align - 1);
 	return req_data(req, execute, dir, len);

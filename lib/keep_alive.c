@@ -3,8 +3,8 @@
 #include "log.h"
 
 /*
- * Keep Alive (Base 2.0, 3.9). It is traffic based: commands of any queue prove that the host is there. They are only counted,
- * and the timer looks at the sum, so that no command has to touch the timer. A silent host is thus given up
+ * Keep Alive (Base 2.0, 3.9). It is traffic based: commands of any queue prove that the host is there. They are only
+ * counted, and the timer looks at the sum, so that no command has to touch the timer. A silent host is thus given up
  * between one and two timeouts after its last command.
  */
 

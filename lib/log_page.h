@@ -5,8 +5,8 @@
 #include "admin.h"
 
 /*
- * A log page is produced from its start to its end by nvmft_page_put(); what lies in the part that the host asked for is
- * copied to it, the rest costs nothing. So no page is ever held in memory, and none can be read beyond its end.
+ * A log page is produced from its start to its end by nvmft_page_put(); what lies in the part that the host asked for
+ * is copied to it, the rest costs nothing. So no page is ever held in memory, and none can be read beyond its end.
  */
 struct page_window {
 	struct request *req;

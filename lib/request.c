@@ -195,11 +195,19 @@ static void request_run(struct request *req)
 	req->execute(req);
 }
 
+static void request_clear_data(struct request *req)
+{
+	uint32_t i;
+
+	for (i = 0; i < req->pub.iovcnt; i++)
+		memset(req->pub.iov[i].base, 0, req->pub.iov[i].len);
+}
+
 static void request_with_buffers(struct request *req)
 {
 	/* What the core answers itself may be shorter than what was asked for: the rest must not be somebody else's data. */
-	if (req->pooled && req->pub.dir == NVMFT_DIR_TO_HOST && request_privileged(req))
-		memset(req->iov_own.base, 0, req->pub.data_len);
+	if (req->pub.dir == NVMFT_DIR_TO_HOST && request_privileged(req))
+		request_clear_data(req);
 	if (req->pub.dir == NVMFT_DIR_FROM_HOST && !req->pub.borrowed) {
 		req_set_state(req, (enum request_state)req->state, REQ_FETCHING);
 		req->pub.queue->gt->ops.fetch(&req->pub);

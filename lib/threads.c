@@ -17,13 +17,13 @@ struct worker {
 	struct nvmft_poll_group *group;
 	pthread_t thread;
 	struct nvmft_call stop_call;
-	int cpu; /* -1: not bound */
+	bool stop; /* set by stop_call, thus by the thread itself */
+	int cpu;   /* -1: not bound */
 };
 
 struct nvmft_threads {
 	enum nvmft_poll_mode mode;
 	uint64_t spin_ns;
-	atomic_bool stop;
 	unsigned int n;
 	struct worker workers[];
 };
@@ -33,7 +33,7 @@ static void worker_poll_adaptive(struct worker *w)
 {
 	uint64_t last_event = 0;
 
-	while (!atomic_load_explicit(&w->threads->stop, memory_order_relaxed)) {
+	while (!w->stop) {
 		bool spin = w->group->now_ns - last_event < w->threads->spin_ns;
 
 		if (nvmft_poll(w->group, spin ? 0 : NVMFT_POLL_WAIT) > 0)
@@ -48,7 +48,7 @@ static void *worker_main(void *arg)
 
 	if (w->threads->mode == NVMFT_POLL_ADAPTIVE)
 		worker_poll_adaptive(w);
-	while (!atomic_load_explicit(&w->threads->stop, memory_order_relaxed))
+	while (!w->stop)
 		nvmft_poll(w->group, flags);
 	return NULL;
 }
@@ -73,17 +73,16 @@ static int worker_start(struct worker *w)
 	return -ret;
 }
 
-/* A call and not a mere wake-up: it is seen also by a thread that is just about to sleep. */
+/* A call and not a flag: it is seen also by a thread that is just about to sleep. */
 static void worker_stop(struct nvmft_call *call)
 {
-	(void)call;
+	container_of(call, struct worker, stop_call)->stop = true;
 }
 
 static void threads_join(struct nvmft_threads *threads, unsigned int started)
 {
 	unsigned int i;
 
-	atomic_store(&threads->stop, true);
 	for (i = 0; i < started; i++) {
 		threads->workers[i].stop_call.fn = worker_stop;
 		nvmft_poll_group_call(threads->workers[i].group, &threads->workers[i].stop_call);

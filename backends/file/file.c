@@ -226,11 +226,26 @@ static void file_complete(struct nvmft_ring_op *op, int res, unsigned int flags)
 
 /* ---- the backend ---- */
 
+static bool range_aligned(const struct file_backend *fb, const struct nvmft_io *io)
+{
+	return (io->lba * fb->block_size | (uint64_t)io->blocks * fb->block_size) % fb->range_align == 0;
+}
+
 static enum file_step zeroing_step(const struct file_backend *fb, const struct nvmft_io *io)
 {
+	if (!range_aligned(fb, io))
+		return FILE_WRITE_ZEROES;
 	if (io->flags & NVMFT_IO_DEALLOC_OK && fb->can_punch)
 		return FILE_PUNCH;
 	return atomic_load_explicit(&fb->zero_range_fails, memory_order_relaxed) ? FILE_WRITE_ZEROES : FILE_ZERO_RANGE;
+}
+
+static void submit_flush(struct file_io *fi)
+{
+	if (atomic_load_explicit(&backend_of(fi)->lost_writes, memory_order_relaxed))
+		nvmft_io_done(fi->io, nvmft_status_from_errno(-EIO));
+	else
+		start(fi, FILE_SYNC);
 }
 
 static void file_submit(struct nvmft_channel *channel, struct nvmft_io *io)
@@ -250,16 +265,16 @@ static void file_submit(struct nvmft_channel *channel, struct nvmft_io *io)
 		start(fi, FILE_WRITE);
 		break;
 	case NVMFT_IO_FLUSH:
-		if (atomic_load_explicit(&fb->lost_writes, memory_order_relaxed))
-			nvmft_io_done(io, nvmft_status_from_errno(-EIO));
-		else
-			start(fi, FILE_SYNC);
+		submit_flush(fi);
 		break;
 	case NVMFT_IO_WRITE_ZEROES:
 		start(fi, zeroing_step(fb, io));
 		break;
 	case NVMFT_IO_DEALLOCATE:
-		start(fi, FILE_PUNCH);
+		if (range_aligned(fb, io))
+			start(fi, FILE_PUNCH);
+		else
+			nvmft_io_done(io, 0);
 		break;
 	default:
 		nvmft_io_done(io, nvmft_status_from_errno(-EOPNOTSUPP));

@@ -19,6 +19,7 @@
  * struct file_backend - an open file; after open only the atomics change
  * @align: of buffers in memory, 1 through the page cache
  * @bytes: size that the options ask for, 0: the file's own
+ * @range_align: what ranges of fallocate(2) must be multiples of: larger than a block on a device with larger ones
  * @can_punch: deallocate
  * @zero_range_fails: found out by trying, as there is no harmless way to ask
  * @lost_writes: a flush of the page cache failed
@@ -31,6 +32,7 @@ struct file_backend {
 	uint64_t bytes;
 	uint32_t block_size;
 	uint32_t align;
+	uint32_t range_align;
 	uint32_t io_bytes;
 	bool direct;
 	bool block_device;

@@ -120,11 +120,13 @@ static int look_at(const struct nvmft_backend *backend, uint32_t *device_block)
 	fb->io_bytes = st.st_blksize > 0 ? (uint32_t)st.st_blksize : 0;
 	fb->sparse = !fb->block_device && (uint64_t)st.st_blocks * 512 < (uint64_t)st.st_size;
 	*device_block = 0;
+	fb->range_align = 1;
 	if (!fb->block_device)
 		return 0;
 	if (ioctl(fb->fd, BLKSSZGET, &lbs) < 0)
 		return fail(backend, -errno, "no logical block size");
 	*device_block = lbs > 0 ? (uint32_t)lbs : 0;
+	fb->range_align = *device_block ? *device_block : 1;
 	return 0;
 }
 

@@ -18,6 +18,7 @@ static int short_info(struct nvmft_backend *backend, struct nvmft_backend_info *
 	info->flush = rule->no_flush ? NVMFT_CAP_NONE : info->flush;
 	info->write_zeroes = rule->no_write_zeroes ? NVMFT_CAP_NONE : info->write_zeroes;
 	info->deallocate = rule->no_deallocate ? NVMFT_CAP_NONE : info->deallocate;
+	info->compare = rule->no_compare ? NVMFT_CAP_NONE : info->compare;
 	info->lends_reads = info->lends_reads && !rule->no_lend;
 	info->read_only = info->read_only || rule->read_only;
 	info->volatile_cache = (info->volatile_cache && !rule->no_flush) || rule->volatile_cache;
@@ -47,7 +48,7 @@ static bool not_declared(const struct nvmft_wrap_short *rule, const struct nvmft
 	case NVMFT_IO_DEALLOCATE:
 		return rule->read_only || rule->no_deallocate;
 	case NVMFT_IO_COMPARE:
-		return true;
+		return rule->no_compare;
 	}
 	return true;
 }

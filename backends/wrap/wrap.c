@@ -108,11 +108,12 @@ static void wrap_submit(struct nvmft_channel *channel, struct nvmft_io *io)
 	wrap_pass(channel, io, wrap_done);
 }
 
-static void wrap_flush(struct nvmft_channel *channel)
+void wrap_flush(struct nvmft_channel *channel)
 {
 	struct wrap_channel *wc = channel->priv;
 
-	wrap_of(channel)->ops.flush(&wc->inner);
+	if (wrap_of(channel)->ops.flush)
+		wrap_of(channel)->ops.flush(&wc->inner);
 }
 
 int wrap_poll(struct nvmft_channel *channel)

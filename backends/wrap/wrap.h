@@ -108,7 +108,7 @@ struct nvmft_wrap_log {
 
 /**
  * struct nvmft_wrap_short - declares less than the inner backend can, and checks that the core keeps to it
- * @no_fua, @no_flush, @no_write_zeroes, @no_deallocate, @no_lend: take a capability away
+ * @no_fua, @no_flush, @no_write_zeroes, @no_deallocate, @no_compare, @no_lend: take a capability away
  * @volatile_cache: declare one
  * @depth, @align, @max_bytes, @preferred_blocks: declare these when not 0
  * @violations: times the core did what it may not after that
@@ -118,6 +118,7 @@ struct nvmft_wrap_short {
 	bool no_flush;
 	bool no_write_zeroes;
 	bool no_deallocate;
+	bool no_compare;
 	bool no_lend;
 	bool read_only;
 	bool volatile_cache;
@@ -183,6 +184,7 @@ void wrap_done(struct nvmft_io *io);
 int wrap_info(struct nvmft_backend *backend, struct nvmft_backend_info *info);
 int wrap_channel_open(struct nvmft_channel *channel);
 void wrap_channel_close(struct nvmft_channel *channel);
+void wrap_flush(struct nvmft_channel *channel); /* also when the inner backend has none */
 int wrap_poll(struct nvmft_channel *channel);
 int wrap_arm(struct nvmft_channel *channel);
 /* @io is with the inner backend. */

@@ -11,9 +11,11 @@
 /* The port of the next configuration that takes over the listener of @old, or NULL. */
 static struct port_config *successor(struct apply *a, const struct port_config *old)
 {
-	struct port_config *next = config_find_port(a->next, &old->addr);
-
-	return next && port_same(old, next) ? next : NULL;
+	for (size_t i = 0; i < a->next->nports; i++) {
+		if (!a->next->ports[i].live && port_same(old, &a->next->ports[i]))
+			return &a->next->ports[i];
+	}
+	return NULL;
 }
 
 static void remove_port(struct apply *a, struct port_config *p)
@@ -78,7 +80,7 @@ void apply_remove_ports(struct apply *a)
 
 		if (!old->live)
 			continue;
-		if (!next || next->live) {
+		if (!next) {
 			remove_port(a, old);
 			continue;
 		}

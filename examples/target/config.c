@@ -220,15 +220,6 @@ struct ns_config *config_find_ns(const struct subsystem_config *s, uint64_t nsid
 	return NULL;
 }
 
-struct port_config *config_find_port(const struct config *c, const struct address *addr)
-{
-	for (size_t i = 0; i < c->nports; i++) {
-		if (address_equal(&c->ports[i].addr, addr))
-			return &c->ports[i];
-	}
-	return NULL;
-}
-
 bool ns_same(const struct ns_config *a, const struct ns_config *b)
 {
 	return a->nsid == b->nsid && a->enable == b->enable && a->backend == b->backend &&

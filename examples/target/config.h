@@ -141,8 +141,6 @@ void texts_clear(struct texts *t);
 struct host_config *config_find_host(const struct config *c, const char *nqn);
 struct subsystem_config *config_find_subsystem(const struct config *c, const char *nqn);
 struct ns_config *config_find_ns(const struct subsystem_config *s, uint64_t nsid);
-/* Ports are known by their address. */
-struct port_config *config_find_port(const struct config *c, const struct address *addr);
 
 bool text_equal(const char *a, const char *b); /* either may be NULL */
 bool address_equal(const struct address *a, const struct address *b);

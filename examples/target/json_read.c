@@ -92,7 +92,7 @@ void json_read_object(struct report *r, struct json_object *json, const struct f
 		if (field)
 			read_field(r, value, field, object);
 		else
-			report_error(r, value ? json_object_to_json_string(value) : "null", "unknown key");
+			report_error(r, scalar_text(value) ? scalar_text(value) : json_object_to_json_string(value), "unknown key");
 		report_leave(r, place);
 	}
 	report_missing(r, json, table);

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -38,6 +39,8 @@ static inline int admin_setup_opts(void **state, const struct th_opts *opts, con
 	th_start(&w->t, opts);
 	w->subsys = sub ? th_add_subsystem_opts(&w->t, sub) : th_add_subsystem(&w->t, TH_NQN);
 	w->ns = th_add_memory(w->subsys, 1 << 20, 512);
+	if (!w->t.threaded)
+		th_settle(&w->t);
 	th_ctrl_connect(&w->t, &w->ctrl, ctrl);
 	*state = w;
 	return 0;

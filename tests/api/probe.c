@@ -141,7 +141,11 @@ static void probe_submit(struct nvmft_channel *channel, struct nvmft_io *io)
 
 static void probe_flush(struct nvmft_channel *channel)
 {
-	probe_of(channel)->flushes++;
+	struct probe *p = probe_of(channel);
+
+	pthread_mutex_lock(&p->lock);
+	p->flushes++;
+	pthread_mutex_unlock(&p->lock);
 }
 
 static void probe_abort(struct nvmft_channel *channel, struct nvmft_io *io)
@@ -231,11 +235,14 @@ struct nvmft_namespace *probe_add(struct nvmft_subsystem *subsys, struct probe *
 
 void probe_world_start(struct probe_world *w, const struct th_opts *opts, void (*tune)(struct probe *p))
 {
+	struct nvmft_subsystem_opts so = {.size = sizeof(so), .nqn = TH_NQN, .allow_any_host = true};
+
 	th_start(&w->t, opts);
-	w->subsys = th_add_subsystem(&w->t, TH_NQN);
 	probe_init(&w->probe);
 	if (tune)
 		tune(&w->probe);
+	so.max_io_size = w->probe.max_io_size;
+	w->subsys = th_add_subsystem_opts(&w->t, &so);
 	probe_add(w->subsys, &w->probe);
 	th_ctrl_connect(&w->t, &w->ctrl, NULL);
 	w->q = &w->ctrl.io[0];

@@ -25,6 +25,7 @@ struct probe_entry {
 
 struct probe {
 	struct nvmft_backend_info info; /* set by the test after probe_init() and before probe_add() */
+	uint32_t max_io_size;           /* of the subsystem, for probe_world_start() */
 	unsigned char *data;
 	nvmft_status fail[6]; /* by op: complete with this status, having done nothing */
 	bool hold;            /* keep I/Os until probe_release() */

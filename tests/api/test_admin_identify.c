@@ -339,7 +339,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_controller_has_the_subsystems_identity, setup_dressed,
 						admin_teardown),
-		cmocka_unit_test_setup_teardown(the_controller_has_the_subsystems_limits, setup_dressed, admin_teardown),
+		cmocka_unit_test_setup_teardown(the_controller_has_the_subsystems_limits, setup_dressed,
+						admin_teardown),
 		ADMIN_TEST(the_controller_says_who_it_is),
 		ADMIN_TEST(the_controller_says_what_it_can),
 		ADMIN_TEST(capsules_have_the_ports_size),

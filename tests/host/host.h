@@ -42,6 +42,9 @@
 #define TH_NQN "nqn.2024-01.org.example:test"
 #define TH_HOSTNQN "nqn.2014-08.org.nvmexpress:uuid:00112233-4455-6677-8899-aabbccddeeff"
 
+/* The host identifier that goes with TH_HOSTNQN. */
+extern const uint8_t th_host_id[16];
+
 /* Opcodes. */
 enum {
 	TH_FLUSH = 0x00,
@@ -134,6 +137,9 @@ void th_wait_flag(struct th *t, const atomic_bool *flag);
 bool th_wait(struct th *t, bool (*cond)(void *arg), void *arg, unsigned int ms);
 /* Drive until nothing happens any more (several idle passes in a row). Not in a threaded world. */
 void th_settle(struct th *t);
+
+/* Let every group see the configuration as it is now. Connecting does this by itself. */
+void th_sync(struct th *t);
 
 /* Move the clock, then let what became due happen. */
 void th_advance_ms(struct th *t, uint64_t ms);

@@ -15,8 +15,8 @@
 /* EN, 64-byte SQEs, 16-byte CQEs, 4 KiB pages, NVM command set. */
 #define CC_ENABLE ((6u << 16) | (4u << 20) | 1u)
 
-static const uint8_t host_id[16] = { 0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
-				     0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff };
+const uint8_t th_host_id[16] = { 0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
+				0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff };
 
 /* ---- connecting ---- */
 
@@ -66,6 +66,7 @@ int th_connect(struct th *t, struct th_queue *queue, const struct nvmft_loopback
 	queue->t = t;
 	queue->group = ca.opts.group;
 	queue->qid = ca.opts.qid;
+	th_sync(t);
 	th_on_group(t, queue->group, do_connect, &ca);
 	if (ca.err == 0)
 		th_wait_flag(t, &queue->connected);
@@ -286,7 +287,7 @@ int th_ctrl_try_connect(struct th *t, struct th_ctrl *ctrl, const struct th_ctrl
 				    TH_NQN);
 	lo.subnqn = ctrl->subnqn;
 	lo.hostnqn = opts->hostnqn ? opts->hostnqn : TH_HOSTNQN;
-	memcpy(lo.hostid, host_id, sizeof(lo.hostid));
+	memcpy(lo.hostid, th_host_id, sizeof(lo.hostid));
 	lo.cattr = opts->cattr;
 	lo.kato_ms = opts->kato_ms;
 	status = th_connect(t, &ctrl->admin, &lo);

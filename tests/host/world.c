@@ -196,15 +196,20 @@ static void nothing(void *arg)
 	(void)arg;
 }
 
+void th_sync(struct th *t)
+{
+	for (unsigned int i = 0; i < t->ngroups; i++)
+		th_on_group(t, t->groups[i].group, nothing, NULL);
+	th_poll(t);
+}
+
 void th_advance_ms(struct th *t, uint64_t ms)
 {
 	atomic_fetch_add(&t->now_ns, ms * 1000000);
-	if (!t->threaded) {
+	if (t->threaded)
+		th_sync(t);
+	else
 		th_settle(t);
-		return;
-	}
-	for (unsigned int i = 0; i < t->ngroups; i++)
-		th_on_group(t, t->groups[i].group, nothing, NULL);
 }
 
 static void done_fn(struct nvmft_done *done, int result)

@@ -108,7 +108,8 @@ static struct world *make(void)
 		w->port_views[i].links = w->links;
 		w->port_views[i].nlinks = i == 0 ? 2 : 1;
 	}
-	w->referral = (struct referral){.portid = 9, .trtype = 3, .adrfam = 1, .traddr = "192.0.2.99", .trsvcid = "8009"};
+	w->referral =
+		(struct referral){.portid = 9, .trtype = 3, .adrfam = 1, .traddr = "192.0.2.99", .trsvcid = "8009"};
 	strcpy(w->referral.nqn, NVMFT_DISCOVERY_NQN);
 	w->view.ports = w->port_views;
 	w->view.nports = 3;
@@ -283,8 +284,13 @@ static void an_ipv4_wildcard_is_not_offered_over_ipv6(void **state)
 static void addresses_are_stripped_of_their_port(void **state)
 {
 	static const char *const cases[][2] = {
-		{"192.0.2.1:4420", "192.0.2.1"}, {"192.0.2.1", "192.0.2.1"}, {"[2001:db8::1]:4420", "2001:db8::1"},
-		{"2001:db8::1", "2001:db8::1"},  {"::ffff:192.0.2.1", "192.0.2.1"}, {"", ""}, {"[", ""},
+		{"192.0.2.1:4420", "192.0.2.1"},
+		{"192.0.2.1", "192.0.2.1"},
+		{"[2001:db8::1]:4420", "2001:db8::1"},
+		{"2001:db8::1", "2001:db8::1"},
+		{"::ffff:192.0.2.1", "192.0.2.1"},
+		{"", ""},
+		{"[", ""},
 	};
 	char text[64];
 

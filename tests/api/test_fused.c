@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Fused Compare and Write. */
+#include <endian.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "probe.h"
+
+static struct probe_world w;
+static _Alignas(4096) unsigned char old[4096], new[4096], back[4096];
+static struct th_cmd cmds[4];
+
+static void half(struct nvmft_sqe *sqe, uint8_t opcode, uint8_t fuse, uint64_t lba, uint32_t blocks)
+{
+	th_sqe_rw(sqe, opcode, 1, lba, blocks);
+	sqe->flags |= fuse;
+}
+
+static void pair(struct nvmft_sqe sqe[2], uint64_t lba, uint32_t blocks)
+{
+	half(&sqe[0], TH_COMPARE, TH_FUSE_FIRST, lba, blocks);
+	half(&sqe[1], TH_WRITE, TH_FUSE_SECOND, lba, blocks);
+}
+
+static void submit(const struct nvmft_sqe *sqe, unsigned int n)
+{
+	void *const data[4] = {old, new, back, back};
+	const size_t lens[4] = {512, 512, 512, 512};
+
+	memset(cmds, 0, sizeof(cmds));
+	th_submit_many(w.q, cmds, sqe, data, lens, n);
+}
+
+static void expect(nvmft_status first, nvmft_status second)
+{
+	assert_int_equal(th_sc(th_wait_cmd(&cmds[0])), first);
+	assert_int_equal(th_sc(th_wait_cmd(&cmds[1])), second);
+}
+
+static void start(void (*tune)(struct probe *p))
+{
+	memset(old, 0, sizeof(old));
+	memset(new, 0x11, sizeof(new));
+	probe_world_start(&w, NULL, tune);
+}
+
+static void native(struct probe *p)
+{
+	p->info.compare = NVMFT_CAP_NATIVE;
+}
+
+static void test_match_writes(void **state)
+{
+	struct nvmft_sqe sqe[2];
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		start(i ? native : NULL);
+		pair(sqe, 7, 1);
+		submit(sqe, 2);
+		expect(0, 0);
+		assert_memory_equal(w.probe.data + 7 * 512, new, 512);
+		assert_int_equal(w.probe.nlog, 2);
+		probe_world_stop(&w);
+	}
+}
+
+static void test_mismatch_writes_nothing(void **state)
+{
+	struct nvmft_sqe sqe[2];
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		start(i ? native : NULL);
+		old[511] = 1;
+		pair(sqe, 7, 1);
+		submit(sqe, 2);
+		expect(TH_SC_COMPARE_FAILED, TH_SC_FUSED_FAIL);
+		assert_true(th_zero(w.probe.data + 7 * 512, 512));
+		/* and the next pair is none the worse */
+		old[511] = 0;
+		submit(sqe, 2);
+		expect(0, 0);
+		probe_world_stop(&w);
+	}
+}
+
+static unsigned int order[2], norder;
+
+static void note(struct th_cmd *cmd)
+{
+	order[norder++] = (unsigned int)(cmd - cmds);
+}
+
+static void test_the_first_half_completes_first(void **state)
+{
+	struct nvmft_sqe sqe[2];
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		start(NULL);
+		old[0] = (unsigned char)i;
+		pair(sqe, 0, 1);
+		memset(cmds, 0, sizeof(cmds));
+		cmds[0].on_done = note;
+		cmds[1].on_done = note;
+		norder = 0;
+		th_submit_many(w.q, cmds, sqe, (void *const[]){old, new}, (const size_t[]){512, 512}, 2);
+		th_wait_cmd(&cmds[1]);
+		assert_int_equal(norder, 2);
+		assert_int_equal(order[0], 0);
+		probe_world_stop(&w);
+	}
+}
+
+static void test_the_second_half_does_not_come(void **state)
+{
+	struct nvmft_sqe sqe[2];
+
+	(void)state;
+	start(NULL);
+	half(&sqe[0], TH_COMPARE, TH_FUSE_FIRST, 0, 1);
+	half(&sqe[1], TH_WRITE, 0, 0, 1);
+	submit(sqe, 2);
+	expect(0x00a, 0);
+	assert_memory_equal(w.probe.data, new, 512);
+	/* another first half instead */
+	memset(old, 0x11, 512);
+	half(&sqe[0], TH_COMPARE, TH_FUSE_FIRST, 0, 1);
+	submit(sqe, 1);
+	th_settle(&w.t);
+	assert_false(cmds[0].done);
+	{
+		static struct th_cmd second[2];
+		struct nvmft_sqe two[2];
+
+		memset(second, 0, sizeof(second));
+		pair(two, 0, 1);
+		th_submit_many(w.q, second, two, (void *const[]){old, old}, (const size_t[]){512, 512}, 2);
+		assert_int_equal(th_wait_cmd(&second[0]), 0);
+		assert_int_equal(th_wait_cmd(&second[1]), 0);
+	}
+	assert_int_equal(th_sc(th_wait_cmd(&cmds[0])), 0x00a);
+	probe_world_stop(&w);
+}
+
+static void test_the_first_half_did_not_come(void **state)
+{
+	struct nvmft_sqe sqe;
+
+	(void)state;
+	start(NULL);
+	half(&sqe, TH_WRITE, TH_FUSE_SECOND, 0, 1);
+	assert_int_equal(th_sc(th_exec(w.q, &sqe, new, 512)), 0x00a);
+	assert_int_equal(w.probe.nlog, 0);
+	probe_world_stop(&w);
+}
+
+static void test_halves_that_do_not_match(void **state)
+{
+	struct nvmft_sqe sqe[2];
+
+	(void)state;
+	start(NULL);
+	pair(sqe, 0, 1);
+	sqe[1].cdw10 = htole32(1);
+	submit(sqe, 2);
+	expect(TH_SC_INVALID_FIELD, TH_SC_INVALID_FIELD);
+	pair(sqe, 0, 1);
+	sqe[1].nsid = htole32(2);
+	submit(sqe, 2);
+	expect(TH_SC_INVALID_FIELD, TH_SC_INVALID_FIELD);
+	pair(sqe, 0, 2);
+	sqe[0].cdw12 = 0;
+	submit(sqe, 2);
+	expect(TH_SC_INVALID_FIELD, TH_SC_INVALID_FIELD);
+	assert_int_equal(w.probe.nlog, 0);
+	pair(sqe, 0, 1);
+	submit(sqe, 2);
+	expect(0, 0);
+	probe_world_stop(&w);
+}
+
+static void test_other_commands_cannot_be_fused(void **state)
+{
+	static const uint8_t opcodes[] = {TH_FLUSH, TH_WRITE, TH_READ, TH_WRITE_ZEROES, TH_DSM};
+	struct nvmft_sqe sqe[2];
+
+	(void)state;
+	start(NULL);
+	for (size_t i = 0; i < sizeof(opcodes); i++) {
+		pair(sqe, 0, 1);
+		sqe[0].opcode = opcodes[i];
+		submit(sqe, 2);
+		expect(TH_SC_INVALID_FIELD, TH_SC_FUSED_FAIL);
+		if (opcodes[i] == TH_WRITE)
+			continue;
+		pair(sqe, 0, 1);
+		sqe[1].opcode = opcodes[i];
+		submit(sqe, 2);
+		expect(TH_SC_FUSED_FAIL, TH_SC_INVALID_FIELD);
+	}
+	half(&sqe[0], TH_COMPARE, 3, 0, 1);
+	assert_int_equal(th_sc(th_exec(w.q, &sqe[0], old, 512)), TH_SC_INVALID_FIELD);
+	assert_int_equal(w.probe.nlog, 0);
+	probe_world_stop(&w);
+}
+
+static void test_a_refused_half_fails_the_other(void **state)
+{
+	struct nvmft_sqe sqe[2];
+
+	(void)state;
+	start(NULL);
+	pair(sqe, PROBE_BLOCKS, 1);
+	submit(sqe, 2);
+	expect(TH_SC_LBA_RANGE, TH_SC_FUSED_FAIL);
+	/* the second half alone: its data pointer is not what the write needs */
+	pair(sqe, 0, 1);
+	memset(cmds, 0, sizeof(cmds));
+	th_submit_many(w.q, cmds, sqe, (void *const[]){old, new}, (const size_t[]){512, 256}, 2);
+	th_settle(&w.t);
+	assert_int_equal(th_sc(th_wait_cmd(&cmds[0])), TH_SC_FUSED_FAIL);
+	assert_int_not_equal(th_sc(th_wait_cmd(&cmds[1])), 0);
+	assert_int_equal(w.probe.nlog, 0);
+	pair(sqe, 0, 1);
+	submit(sqe, 2);
+	expect(0, 0);
+	probe_world_stop(&w);
+}
+
+/* A second half that is refused before anybody looks at its FUSE bits: the first one must not wait for ever. */
+static void test_a_second_half_that_is_malformed(void **state)
+{
+	struct nvmft_sqe sqe[2];
+
+	(void)state;
+	start(NULL);
+	pair(sqe, 0, 1);
+	sqe[0].cid = sqe[1].cid = 321;
+	memset(cmds, 0, sizeof(cmds));
+	th_submit_cid(w.q, &cmds[0], &sqe[0], old, 512);
+	th_settle(&w.t);
+	th_submit_cid(w.q, &cmds[1], &sqe[1], new, 512);
+	expect(TH_SC_FUSED_FAIL, 0x003);
+	assert_int_equal(w.probe.nlog, 0);
+	probe_world_stop(&w);
+}
+
+static void read_only(struct probe *p)
+{
+	p->info.read_only = true;
+}
+
+static void test_a_read_only_namespace(void **state)
+{
+	struct nvmft_sqe sqe[2];
+
+	(void)state;
+	start(read_only);
+	pair(sqe, 0, 1);
+	submit(sqe, 2);
+	expect(TH_SC_FUSED_FAIL, TH_SC_WRITE_PROTECTED);
+	probe_world_stop(&w);
+}
+
+static void test_errors_of_the_backend(void **state)
+{
+	struct nvmft_sqe sqe[2];
+
+	(void)state;
+	start(NULL);
+	pair(sqe, 0, 1);
+	w.probe.fail[NVMFT_IO_WRITE] = TH_SC_CAP_EXCEEDED;
+	submit(sqe, 2);
+	expect(0, TH_SC_CAP_EXCEEDED);
+	w.probe.fail[NVMFT_IO_READ] = 0x281;
+	submit(sqe, 2);
+	expect(0x281, TH_SC_FUSED_FAIL);
+	probe_world_stop(&w);
+}
+
+static void test_disconnect_between_the_halves(void **state)
+{
+	struct nvmft_sqe sqe[2];
+
+	(void)state;
+	start(NULL);
+	pair(sqe, 0, 1);
+	submit(sqe, 1);
+	th_settle(&w.t);
+	assert_false(cmds[0].done);
+	probe_world_stop(&w);
+	assert_int_equal(th_sc(cmds[0].status), TH_SC_SQ_DELETED);
+}
+
+static void test_abort_of_a_first_half_that_waits(void **state)
+{
+	struct nvmft_sqe sqe[2], abort;
+
+	(void)state;
+	start(NULL);
+	pair(sqe, 0, 1);
+	sqe[0].cid = 555;
+	memset(cmds, 0, sizeof(cmds));
+	th_submit_cid(w.q, &cmds[0], &sqe[0], old, 512);
+	th_settle(&w.t);
+	th_sqe_abort(&abort, 1, 555);
+	assert_int_equal(th_exec(&w.ctrl.admin, &abort, NULL, 0), 0);
+	assert_int_equal(le32toh(w.ctrl.admin.cqe.dw0) & 1, 0);
+	assert_int_equal(th_sc(th_wait_cmd(&cmds[0])), TH_SC_ABORT_REQ);
+	assert_int_equal(th_sc(th_exec(w.q, &sqe[1], new, 512)), TH_SC_FUSED_FAIL);
+	assert_int_equal(w.probe.nlog, 0);
+	probe_world_stop(&w);
+}
+
+/* compare, plain write, read of the plain write's blocks: the write stands back, the read does not. */
+static void test_plain_writes_wait_for_a_pair(void **state)
+{
+	struct nvmft_sqe sqe[4];
+
+	(void)state;
+	start(NULL);
+	pair(sqe, 0, 1);
+	half(&sqe[2], TH_WRITE, 0, 0, 1);
+	half(&sqe[3], TH_READ, 0, 0, 1);
+	w.probe.hold = true;
+	memset(back, 0x33, sizeof(back));
+	submit(sqe, 4);
+	th_settle(&w.t);
+	assert_int_equal(w.probe.nheld, 2);
+	assert_int_equal(w.probe.log[1].op, NVMFT_IO_READ);
+	probe_release(&w.probe, 1);
+	assert_int_equal(w.probe.nheld, 2);
+	assert_false(cmds[0].done);
+	memset(back, 0x33, sizeof(back));
+	probe_release(&w.probe, 2);
+	expect(0, 0);
+	assert_memory_equal(w.probe.data, new, 512);
+	assert_int_equal(w.probe.nheld, 1);
+	memset(back, 0x33, sizeof(back));
+	probe_release(&w.probe, 1);
+	assert_int_equal(th_wait_cmd(&cmds[2]), 0);
+	assert_int_equal(w.probe.data[0], 0x33);
+	th_wait_cmd(&cmds[3]);
+	probe_world_stop(&w);
+}
+
+static void test_a_pair_waits_for_plain_writes(void **state)
+{
+	static struct th_cmd write;
+	struct nvmft_sqe sqe[2], plain;
+
+	(void)state;
+	start(NULL);
+	w.probe.hold = true;
+	memset(&write, 0, sizeof(write));
+	half(&plain, TH_WRITE, 0, 0, 1);
+	th_submit(w.q, &write, &plain, old, 512);
+	pair(sqe, 0, 1);
+	submit(sqe, 2);
+	th_settle(&w.t);
+	assert_int_equal(w.probe.nheld, 1);
+	probe_release(&w.probe, 1);
+	assert_int_equal(th_wait_cmd(&write), 0);
+	assert_int_equal(w.probe.nheld, 1);
+	assert_int_equal(w.probe.log[1].op, NVMFT_IO_READ);
+	probe_release(&w.probe, 1);
+	probe_release(&w.probe, 1);
+	expect(0, 0);
+	probe_world_stop(&w);
+}
+
+/* A write that is held back can be aborted, which must not start the pair a second time. */
+static void test_abort_of_a_write_that_stands_back(void **state)
+{
+	static struct th_cmd write;
+	struct nvmft_sqe sqe[2], plain, abort;
+
+	(void)state;
+	start(NULL);
+	w.probe.hold = true;
+	pair(sqe, 0, 1);
+	submit(sqe, 2);
+	memset(&write, 0, sizeof(write));
+	half(&plain, TH_WRITE, 0, 0, 1);
+	plain.cid = 999;
+	th_submit_cid(w.q, &write, &plain, old, 512);
+	th_settle(&w.t);
+	th_sqe_abort(&abort, 1, 999);
+	assert_int_equal(th_exec(&w.ctrl.admin, &abort, NULL, 0), 0);
+	assert_int_equal(th_sc(th_wait_cmd(&write)), TH_SC_ABORT_REQ);
+	assert_int_equal(w.probe.nheld, 1);
+	probe_release(&w.probe, 1);
+	probe_release(&w.probe, 1);
+	expect(0, 0);
+	assert_int_equal(w.probe.nlog, 2);
+	probe_world_stop(&w);
+}
+
+static void test_pairs_run_one_at_a_time(void **state)
+{
+	static struct th_cmd other[2];
+	struct th_ctrl second;
+	struct nvmft_sqe sqe[2];
+
+	(void)state;
+	start(NULL);
+	th_ctrl_connect(&w.t, &second, NULL);
+	w.probe.hold = true;
+	pair(sqe, 0, 1);
+	submit(sqe, 2);
+	memset(other, 0, sizeof(other));
+	th_submit_many(&second.io[0], other, sqe, (void *const[]){old, new}, (const size_t[]){512, 512}, 2);
+	th_settle(&w.t);
+	assert_int_equal(w.probe.nheld, 1);
+	probe_release(&w.probe, 1);
+	th_settle(&w.t);
+	assert_int_equal(w.probe.nheld, 1);
+	assert_int_equal(w.probe.log[1].op, NVMFT_IO_WRITE);
+	probe_release(&w.probe, 1);
+	expect(0, 0);
+	th_settle(&w.t);
+	assert_int_equal(w.probe.nheld, 1);
+	w.probe.hold = false;
+	probe_release(&w.probe, 1);
+	/* It compares with what the first pair wrote. */
+	assert_int_equal(th_sc(th_wait_cmd(&other[0])), TH_SC_COMPARE_FAILED);
+	assert_int_equal(th_sc(th_wait_cmd(&other[1])), TH_SC_FUSED_FAIL);
+	th_ctrl_disconnect(&second);
+	probe_world_stop(&w);
+}
+
+/* The connection ends while its pair waits its turn: nothing is lost, and the namespace's next pair runs. */
+static void test_disconnect_while_a_pair_waits_its_turn(void **state)
+{
+	static struct th_cmd other[2];
+	struct th_ctrl second;
+	struct nvmft_sqe sqe[2];
+
+	(void)state;
+	start(NULL);
+	th_ctrl_connect(&w.t, &second, NULL);
+	w.probe.hold = true;
+	pair(sqe, 0, 1);
+	submit(sqe, 2);
+	memset(other, 0, sizeof(other));
+	th_submit_many(&second.io[0], other, sqe, (void *const[]){old, new}, (const size_t[]){512, 512}, 2);
+	th_settle(&w.t);
+	nvmft_loopback_disconnect(second.io[0].q);
+	th_settle(&w.t);
+	w.probe.hold = false;
+	probe_release(&w.probe, 1);
+	expect(0, 0);
+	th_wait_cmd(&other[0]);
+	th_wait_cmd(&other[1]);
+	th_ctrl_disconnect(&second);
+	memset(old, 0x11, sizeof(old));
+	submit(sqe, 2);
+	expect(0, 0);
+	probe_world_stop(&w);
+}
+
+/* Hosts in several groups count up by compare and write: no count is lost. */
+#define GROUPS 4
+#define COUNTS 150
+
+static void test_counters_over_several_threads(void **state)
+{
+	static struct th_ctrl ctrl[GROUPS];
+	static unsigned char seen[GROUPS][512], next[GROUPS][512];
+	static struct th_cmd many[GROUPS][2];
+	struct th_opts opts = {.groups = GROUPS, .threaded = true};
+	unsigned int g, won = 0, done[GROUPS] = {0};
+	struct nvmft_sqe sqe[2], rd;
+	uint64_t value;
+
+	(void)state;
+	probe_world_start(&w, &opts, NULL);
+	/* th_ctrl_connect() takes the groups in turn, so that each has an I/O queue somewhere else. */
+	for (g = 0; g < GROUPS; g++) {
+		struct th_ctrl_opts co = {.io_queues = GROUPS};
+
+		th_ctrl_connect(&w.t, &ctrl[g], &co);
+	}
+	pair(sqe, 0, 1);
+	half(&rd, TH_READ, 0, 0, 1);
+	while (won < GROUPS * COUNTS) {
+		for (g = 0; g < GROUPS; g++) {
+			assert_int_equal(th_exec(&ctrl[g].io[g], &rd, seen[g], 512), 0);
+			memcpy(next[g], seen[g], 512);
+			memcpy(&value, next[g], 8);
+			value++;
+			memcpy(next[g], &value, 8);
+			next[g][8] = (unsigned char)g;
+		}
+		for (g = 0; g < GROUPS; g++) {
+			memset(many[g], 0, sizeof(many[g]));
+			th_submit_many(&ctrl[g].io[g], many[g], sqe, (void *const[]){seen[g], next[g]},
+				       (const size_t[]){512, 512}, 2);
+		}
+		for (g = 0; g < GROUPS; g++) {
+			nvmft_status a = th_wait_cmd(&many[g][0]), b = th_wait_cmd(&many[g][1]);
+
+			if (!a && !b) {
+				won++;
+				done[g]++;
+				continue;
+			}
+			assert_int_equal(th_sc(a), TH_SC_COMPARE_FAILED);
+			assert_int_equal(th_sc(b), TH_SC_FUSED_FAIL);
+		}
+	}
+	memcpy(&value, w.probe.data, 8);
+	assert_int_equal(value, won);
+	for (g = 0; g < GROUPS; g++)
+		th_ctrl_disconnect(&ctrl[g]);
+	probe_world_stop(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_match_writes),
+		cmocka_unit_test(test_mismatch_writes_nothing),
+		cmocka_unit_test(test_the_first_half_completes_first),
+		cmocka_unit_test(test_the_second_half_does_not_come),
+		cmocka_unit_test(test_the_first_half_did_not_come),
+		cmocka_unit_test(test_halves_that_do_not_match),
+		cmocka_unit_test(test_other_commands_cannot_be_fused),
+		cmocka_unit_test(test_a_refused_half_fails_the_other),
+		cmocka_unit_test(test_a_second_half_that_is_malformed),
+		cmocka_unit_test(test_a_read_only_namespace),
+		cmocka_unit_test(test_errors_of_the_backend),
+		cmocka_unit_test(test_disconnect_between_the_halves),
+		cmocka_unit_test(test_abort_of_a_first_half_that_waits),
+		cmocka_unit_test(test_plain_writes_wait_for_a_pair),
+		cmocka_unit_test(test_a_pair_waits_for_plain_writes),
+		cmocka_unit_test(test_abort_of_a_write_that_stands_back),
+		cmocka_unit_test(test_pairs_run_one_at_a_time),
+		cmocka_unit_test(test_disconnect_while_a_pair_waits_its_turn),
+		cmocka_unit_test(test_counters_over_several_threads),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

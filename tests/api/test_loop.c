@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The loop: three ways to drive it, sleeping and waking, calls from other threads. */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "host.h"
+
+/* A target with the real clock: what sleeps here is the kernel. */
+static struct nvmft_target *new_target(void)
+{
+	struct nvmft_target *target;
+
+	assert_int_equal(nvmft_target_create(NULL, &target), 0);
+	return target;
+}
+
+struct stop {
+	struct nvmft_done done;
+	atomic_bool stopped;
+};
+
+static void stopped(struct nvmft_done *done, int result)
+{
+	struct stop *stop = (struct stop *)(void *)done;
+
+	assert_int_equal(result, 0);
+	stop->stopped = true;
+}
+
+static void stop_by_polling(struct nvmft_target *target, struct nvmft_poll_group *group)
+{
+	struct stop stop = {.done.fn = stopped};
+
+	assert_int_equal(nvmft_target_stop(target, &stop.done), 0);
+	assert_false(stop.stopped);
+	while (!stop.stopped)
+		nvmft_poll(group, 0);
+	assert_int_equal(nvmft_target_stop(target, &stop.done), -EALREADY);
+	assert_int_equal(nvmft_target_destroy(target), 0);
+}
+
+static bool readable(int fd, int timeout_ms)
+{
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
+
+	return poll(&pfd, 1, timeout_ms) == 1;
+}
+
+static void settle(struct nvmft_poll_group *group)
+{
+	int i;
+
+	for (i = 0; i < 100; i++) {
+		while (nvmft_poll(group, 0) > 0)
+			;
+		if (nvmft_poll_group_arm(group) == 0)
+			return;
+	}
+	fail_msg("the group is never idle");
+}
+
+static void idle_group_can_be_slept_on(void **state)
+{
+	struct nvmft_target *target = new_target();
+	struct nvmft_poll_group *group;
+
+	(void)state;
+	assert_int_equal(nvmft_poll_group_create(target, &group), 0);
+	settle(group);
+	assert_false(readable(nvmft_poll_group_fd(group), 20));
+	stop_by_polling(target, group);
+}
+
+static void count_call(struct nvmft_call *call)
+{
+	struct {
+		struct nvmft_call call;
+		int calls;
+	} *c = (void *)call;
+
+	c->calls++;
+}
+
+static void call_wakes_a_sleeping_group(void **state)
+{
+	struct {
+		struct nvmft_call call;
+		int calls;
+	} c = {.call.fn = count_call};
+	struct nvmft_target *target = new_target();
+	struct nvmft_poll_group *group;
+
+	(void)state;
+	assert_int_equal(nvmft_poll_group_create(target, &group), 0);
+	settle(group);
+	nvmft_poll_group_call(group, &c.call);
+	assert_int_equal(c.calls, 0);
+	assert_true(readable(nvmft_poll_group_fd(group), 1000));
+	while (nvmft_poll(group, 0) > 0)
+		;
+	assert_int_equal(c.calls, 1);
+	stop_by_polling(target, group);
+}
+
+static void call_before_sleeping_is_not_slept_over(void **state)
+{
+	struct {
+		struct nvmft_call call;
+		int calls;
+	} c = {.call.fn = count_call};
+	struct nvmft_target *target = new_target();
+	struct nvmft_poll_group *group;
+
+	(void)state;
+	assert_int_equal(nvmft_poll_group_create(target, &group), 0);
+	settle(group);
+	nvmft_poll(group, 0);
+	nvmft_poll_group_call(group, &c.call);
+	assert_int_equal(nvmft_poll_group_arm(group), -EAGAIN);
+	stop_by_polling(target, group);
+	assert_int_equal(c.calls, 1);
+}
+
+static void configuration_wakes_a_sleeping_group(void **state)
+{
+	struct nvmft_subsystem_opts opts = {.size = sizeof(opts), .nqn = TH_NQN};
+	struct nvmft_target *target = new_target();
+	struct nvmft_poll_group *group;
+
+	(void)state;
+	assert_int_equal(nvmft_poll_group_create(target, &group), 0);
+	settle(group);
+	assert_int_equal(nvmft_subsystem_create(target, &opts, NULL), 0);
+	assert_true(readable(nvmft_poll_group_fd(group), 1000));
+	stop_by_polling(target, group);
+}
+
+static void *poll_as_another(void *arg)
+{
+	return (void *)(intptr_t)nvmft_poll(arg, 0);
+}
+
+static void group_belongs_to_the_first_thread(void **state)
+{
+	struct nvmft_target *target = new_target();
+	struct nvmft_poll_group *group;
+	pthread_t thread;
+	void *ret;
+
+	(void)state;
+	assert_int_equal(nvmft_poll_group_create(target, &group), 0);
+	nvmft_poll(group, 0);
+	assert_int_equal(pthread_create(&thread, NULL, poll_as_another, group), 0);
+	pthread_join(thread, &ret);
+	assert_int_equal((intptr_t)ret, -EOWNERDEAD);
+	stop_by_polling(target, group);
+}
+
+struct waiter {
+	struct nvmft_poll_group *group;
+	atomic_bool stop;
+};
+
+static void *wait_in_poll(void *arg)
+{
+	struct waiter *w = arg;
+
+	while (!w->stop)
+		nvmft_poll(w->group, NVMFT_POLL_WAIT);
+	return NULL;
+}
+
+static void waiting_poll_returns_when_called(void **state)
+{
+	struct {
+		struct nvmft_call call;
+		int calls;
+	} c = {.call.fn = count_call};
+	struct nvmft_target_stats stats = {.size = sizeof(stats)};
+	struct nvmft_target *target = new_target();
+	struct stop stop = {.done.fn = stopped};
+	struct waiter w = {0};
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(nvmft_poll_group_create(target, &w.group), 0);
+	assert_int_equal(pthread_create(&thread, NULL, wait_in_poll, &w), 0);
+	do
+		assert_int_equal(nvmft_target_stats(target, &stats), 0);
+	while (!stats.sleeps);
+	assert_int_equal(nvmft_target_stop(target, &stop.done), 0);
+	while (!stop.stopped)
+		usleep(100);
+	w.stop = true;
+	nvmft_poll_group_call(w.group, &c.call);
+	pthread_join(thread, NULL);
+	assert_int_equal(nvmft_target_destroy(target), 0);
+	assert_int_equal(c.calls, 1);
+}
+
+static void threads_of_the_library_come_and_go(void **state)
+{
+	static const enum nvmft_poll_mode modes[] = {NVMFT_POLL_ADAPTIVE, NVMFT_POLL_ALWAYS, NVMFT_POLL_NEVER};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		struct nvmft_threads_opts opts = {.size = sizeof(opts), .threads = 3, .mode = modes[i]};
+		struct stop stop = {.done.fn = stopped};
+		struct nvmft_target *target = new_target();
+
+		assert_int_equal(nvmft_threads_start(target, &opts), 0);
+		assert_int_equal(nvmft_threads_start(target, &opts), -EALREADY);
+		assert_int_equal(nvmft_target_stop(target, &stop.done), 0);
+		while (!stop.stopped)
+			usleep(100);
+		nvmft_threads_stop(target);
+		assert_int_equal(nvmft_target_destroy(target), 0);
+	}
+}
+
+static void bad_thread_options_leave_nothing(void **state)
+{
+	int cpu = 100000;
+	struct nvmft_threads_opts opts = {.size = sizeof(opts), .cpus = &cpu, .ncpus = 1};
+	struct nvmft_target *target = new_target();
+
+	(void)state;
+	assert_int_equal(nvmft_threads_start(target, &opts), -EINVAL);
+	opts.ncpus = 0;
+	opts.mode = (enum nvmft_poll_mode)77;
+	assert_int_equal(nvmft_threads_start(target, &opts), -EINVAL);
+	/* A CPU that this machine does not have: the failure comes from the system. */
+	cpu = 1000;
+	opts = (struct nvmft_threads_opts){.size = sizeof(opts), .cpus = &cpu, .ncpus = 1, .threads = 2};
+	assert_int_equal(nvmft_threads_start(target, &opts), -EINVAL);
+	assert_int_equal(nvmft_target_destroy(target), 0);
+}
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void idle_threads_use_no_cpu(void **state)
+{
+	struct nvmft_threads_opts opts = {.size = sizeof(opts), .threads = 2};
+	struct stop stop = {.done.fn = stopped};
+	struct nvmft_target *target = new_target();
+	uint64_t before;
+
+	(void)state;
+	assert_int_equal(nvmft_threads_start(target, &opts), 0);
+	usleep(50000);
+	before = cpu_ns();
+	usleep(300000);
+	assert_true(cpu_ns() - before < 3000000);
+	assert_int_equal(nvmft_target_stop(target, &stop.done), 0);
+	while (!stop.stopped)
+		usleep(100);
+	assert_int_equal(nvmft_target_destroy(target), 0);
+}
+
+static void nothing_is_configured_after_stopping(void **state)
+{
+	struct nvmft_subsystem_opts opts = {.size = sizeof(opts), .nqn = TH_NQN};
+	struct nvmft_target *target = new_target();
+	struct nvmft_poll_group *group, *late;
+	struct stop stop = {.done.fn = stopped};
+
+	(void)state;
+	assert_int_equal(nvmft_poll_group_create(target, &group), 0);
+	assert_int_equal(nvmft_target_stop(target, &stop.done), 0);
+	assert_int_equal(nvmft_subsystem_create(target, &opts, NULL), -ESHUTDOWN);
+	assert_int_equal(nvmft_host_create(target, TH_HOSTNQN, NULL), -ESHUTDOWN);
+	assert_int_equal(nvmft_poll_group_create(target, &late), -ESHUTDOWN);
+	while (!stop.stopped)
+		nvmft_poll(group, 0);
+	assert_int_equal(nvmft_target_destroy(target), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(idle_group_can_be_slept_on),
+		cmocka_unit_test(call_wakes_a_sleeping_group),
+		cmocka_unit_test(call_before_sleeping_is_not_slept_over),
+		cmocka_unit_test(configuration_wakes_a_sleeping_group),
+		cmocka_unit_test(group_belongs_to_the_first_thread),
+		cmocka_unit_test(waiting_poll_returns_when_called),
+		cmocka_unit_test(threads_of_the_library_come_and_go),
+		cmocka_unit_test(bad_thread_options_leave_nothing),
+		cmocka_unit_test(idle_threads_use_no_cpu),
+		cmocka_unit_test(nothing_is_configured_after_stopping),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
