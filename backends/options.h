@@ -47,8 +47,8 @@ static inline int backend_check_size(const struct nvmft_backend *backend, uint64
 	if (err)
 		return err;
 	if (bytes == 0 || bytes > INT64_MAX || bytes % *block_size != 0) {
-		nvmft_backend_log(backend, NVMFT_LOG_ERROR, "bytes: %" PRIu64 ", must be a multiple of %" PRIu32 " above 0",
-				  bytes, *block_size);
+		nvmft_backend_log(backend, NVMFT_LOG_ERROR,
+				  "bytes: %" PRIu64 ", must be a multiple of %" PRIu32 " above 0", bytes, *block_size);
 		return -EINVAL;
 	}
 	return 0;

@@ -78,7 +78,7 @@ int channel_get(struct nvmft_poll_group *group, const struct ns_view *nsv, struc
 	int ret;
 
 	*channel = slot < group->nchannels ? group->channels[slot] : NULL;
-	if (__builtin_expect(!*channel, 0)) {
+	if (unlikely(!*channel)) {
 		ret = channel_open(group, nsv, channel);
 		if (ret)
 			return ret;
@@ -121,7 +121,7 @@ static void channel_free(struct ns_channel *ch)
 
 void channel_put(struct ns_channel *ch)
 {
-	if (--ch->in_flight == 0 && __builtin_expect(ch->closing, 0))
+	if (--ch->in_flight == 0 && unlikely(ch->closing))
 		channel_free(ch);
 }
 
@@ -151,7 +151,7 @@ static void io_finish(struct request *req)
 	struct request *waiter = TAILQ_FIRST(&ch->waiting);
 
 	req->io.state = IO_IDLE;
-	if (__builtin_expect(waiter != NULL, 0)) {
+	if (unlikely(waiter != NULL)) {
 		TAILQ_REMOVE(&ch->waiting, waiter, link);
 		waiter->io.state = IO_QUEUED;
 		TAILQ_INSERT_TAIL(&ch->pub.group->submits, waiter, link);
@@ -165,11 +165,11 @@ static void submit_one(struct request *req)
 {
 	struct ns_channel *ch = req->channel;
 
-	if (__builtin_expect(!ch->dirty, 0)) {
+	if (unlikely(!ch->dirty)) {
 		ch->dirty = true;
 		TAILQ_INSERT_TAIL(&ch->pub.group->dirty_channels, ch, dirty_link);
 	}
-	if (__builtin_expect(!ch->polled, 0)) {
+	if (unlikely(!ch->polled)) {
 		ch->polled = true;
 		TAILQ_INSERT_TAIL(&ch->pub.group->polled_channels, ch, polled_link);
 	}
@@ -191,7 +191,7 @@ static void submit_loop(struct nvmft_poll_group *group, struct request *req)
 	do {
 		submit_one(req);
 		req = TAILQ_FIRST(&group->submits);
-		if (__builtin_expect(req != NULL, 0))
+		if (unlikely(req != NULL))
 			TAILQ_REMOVE(&group->submits, req, link);
 	} while (req);
 	group->submitting = false;
@@ -204,13 +204,13 @@ void channel_submit(struct request *req)
 
 	req->io.channel = &ch->pub;
 	req->io.priv = req->io_priv;
-	if (__builtin_expect(ch->submitted >= ch->depth, 0)) {
+	if (unlikely(ch->submitted >= ch->depth)) {
 		req->io.state = IO_WAITING;
 		TAILQ_INSERT_TAIL(&ch->waiting, req, link);
 		return;
 	}
 	ch->submitted++;
-	if (__builtin_expect(group->submitting, 0)) {
+	if (unlikely(group->submitting)) {
 		req->io.state = IO_QUEUED;
 		TAILQ_INSERT_TAIL(&group->submits, req, link);
 		return;
@@ -218,31 +218,31 @@ void channel_submit(struct request *req)
 	submit_loop(group, req);
 }
 
-void nvmft_io_done(struct nvmft_io *io, nvmft_status status)
+static void io_done_later(struct request *req)
 {
-	struct request *req = container_of(io, struct request, io);
-	struct nvmft_poll_group *group;
+	struct nvmft_poll_group *group = req->io.channel->group;
 
-	io->status = status;
-	if (io->done) {
-		io->done(io);
-		return;
-	}
-	if (io->state == IO_SUBMITTING) {
-		io->state = IO_DONE;
-		return;
-	}
-	assert(io->state == IO_PENDING);
-	group = io->channel->group;
+	assert(req->io.state == IO_PENDING);
 	io_finish(req);
 	/* It may have made room for an I/O that waited; inside submit_loop() that one is seen to. */
 	if (group->submitting)
 		return;
 	req = TAILQ_FIRST(&group->submits);
-	if (__builtin_expect(req != NULL, 0)) {
+	if (unlikely(req != NULL)) {
 		TAILQ_REMOVE(&group->submits, req, link);
 		submit_loop(group, req);
 	}
+}
+
+void nvmft_io_done(struct nvmft_io *io, nvmft_status status)
+{
+	io->status = status;
+	if (unlikely(io->done != NULL))
+		io->done(io);
+	else if (likely(io->state == IO_SUBMITTING))
+		io->state = IO_DONE;
+	else
+		io_done_later(container_of(io, struct request, io));
 }
 
 static void io_done_call(struct nvmft_call *call)

@@ -217,6 +217,8 @@ void nvmft_ctrl_detach(struct nvmft_ctrl *ctrl, struct nvmft_queue *queue)
 {
 	ctrl->ioqs[queue->qid - 1] = NULL;
 	ctrl->nioqs--;
+	/* Its commands leave the sum by which traffic is noticed. */
+	ctrl->ka_commands -= counter_get(&queue->commands);
 	/* After this the queue's thread may free the queue; the reference of the queue keeps the controller until then. */
 	atomic_fetch_add(&ctrl->refs, 1);
 	nvmft_poll_group_call(queue->group, &queue->reply_call);

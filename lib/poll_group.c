@@ -170,10 +170,11 @@ static int poll_pass(struct nvmft_poll_group *group)
 	group->now_ns = nvmft_target_now(group->target);
 	n += nvmft_view_update(group);
 	n += nvmft_msgs_run(group);
-	n += nvmft_timers_run(group);
 	n += nvmft_ring_reap(group);
 	n += nvmft_channels_poll(group);
 	n += transports_poll(group);
+	/* After what came in: a group that was late must not find hosts silent whose commands wait for it. */
+	n += nvmft_timers_run(group);
 	n += nvmft_request_serve_waiters(group);
 	nvmft_channels_flush(group);
 	transports_flush(group);

@@ -328,6 +328,9 @@ void req_complete(struct request *req, nvmft_status status)
 	struct nvmft_queue *queue = req->pub.queue;
 
 	req_set_state(req, REQ_EXECUTING, REQ_RESPONDING);
+	/* Aborted by nvmft_queue_drain(): there was no Abort command. */
+	if (status == SC(ABORT_REQ) && queue->state >= QUEUE_CLOSING)
+		status = SC(ABORT_QUEUE);
 	req->status = status;
 	count_completion(req, status);
 	if (queue->transport_gone) {

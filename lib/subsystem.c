@@ -83,8 +83,9 @@ static int subsystem_check_opts(struct nvmft_target *target, const struct nvmft_
 		return bad_field(target, "max_io_queues", "1..65535");
 	if (o->max_namespaces >= 0xfffffffe)
 		return bad_field(target, "max_namespaces", "1..4294967293");
-	if (o->max_io_size < 4096 || o->max_io_size > LARGEST_MAX_IO || (o->max_io_size & (o->max_io_size - 1)))
-		return bad_field(target, "max_io_size", "a power of two, 4096..2097152");
+	/* MDTS 0, which 4096 would be, means "no limit". */
+	if (o->max_io_size < 8192 || o->max_io_size > LARGEST_MAX_IO || (o->max_io_size & (o->max_io_size - 1)))
+		return bad_field(target, "max_io_size", "a power of two, 8192..2097152");
 	if (o->max_aers > 256)
 		return bad_field(target, "max_aers", "1..256");
 	return 0;

@@ -114,8 +114,12 @@ static void file_prep(struct nvmft_ring_op *op, struct io_uring_sqe *sqe)
 static const char *step_name(const struct file_io *fi)
 {
 	static const char *const names[] = {
-		[FILE_READ] = "read",     [FILE_WRITE] = "write",           [FILE_WRITE_ZEROES] = "write zeroes",
-		[FILE_PUNCH] = "deallocate", [FILE_ZERO_RANGE] = "write zeroes", [FILE_SYNC] = "flush",
+		[FILE_READ] = "read",
+		[FILE_WRITE] = "write",
+		[FILE_WRITE_ZEROES] = "write zeroes",
+		[FILE_PUNCH] = "deallocate",
+		[FILE_ZERO_RANGE] = "write zeroes",
+		[FILE_SYNC] = "flush",
 	};
 
 	return names[fi->step];
@@ -133,8 +137,8 @@ static void end(struct file_io *fi, int err)
 	/* Once: a broken disk would fill the log as fast as a host retries. */
 	if (err && !atomic_exchange(&fb->reported, true))
 		nvmft_backend_log(io->channel->backend, NVMFT_LOG_ERROR,
-				  "%s: %s of %" PRIu32 " blocks at %" PRIu64 ": %s; further errors are not logged", fb->path,
-				  step_name(fi), io->blocks, io->lba, strerrordesc_np(-err));
+				  "%s: %s of %" PRIu32 " blocks at %" PRIu64 ": %s; further errors are not logged",
+				  fb->path, step_name(fi), io->blocks, io->lba, strerrordesc_np(-err));
 	nvmft_io_done(io, nvmft_status_from_errno(err));
 }
 
@@ -177,7 +181,8 @@ static void fallocated(struct file_io *fi, int res)
 			zeroed(fi);
 	} else if (fi->io->op == NVMFT_IO_DEALLOCATE) {
 		end(fi, 0); /* deallocation is advice */
-	} else if (fi->step == FILE_PUNCH && !atomic_load_explicit(&backend_of(fi)->zero_range_fails, memory_order_relaxed)) {
+	} else if (fi->step == FILE_PUNCH &&
+		   !atomic_load_explicit(&backend_of(fi)->zero_range_fails, memory_order_relaxed)) {
 		start(fi, FILE_ZERO_RANGE);
 	} else {
 		atomic_store_explicit(&backend_of(fi)->zero_range_fails, true, memory_order_relaxed);
@@ -186,8 +191,8 @@ static void fallocated(struct file_io *fi, int res)
 }
 
 /*
- * The kernel reports a failed write-back once and then takes the pages for clean: the next flush would succeed over lost data,
- * and the host believe it. So none does until the file is opened anew.
+ * The kernel reports a failed write-back once and then takes the pages for clean: the next flush would succeed over
+ * lost data, and the host believe it. So none does until the file is opened anew.
  */
 static void synced(struct file_io *fi, int res)
 {

@@ -38,7 +38,8 @@ static int open_failed(const struct nvmft_backend *backend, int err)
 	const struct file_backend *fb = backend->priv;
 
 	if (err == -EBUSY)
-		nvmft_backend_log(backend, NVMFT_LOG_ERROR, "path: %s is in use by the system, perhaps mounted", fb->path);
+		nvmft_backend_log(backend, NVMFT_LOG_ERROR, "path: %s is in use by the system, perhaps mounted",
+				  fb->path);
 	else if (!fb->read_only && (err == -EACCES || err == -EPERM || err == -EROFS))
 		nvmft_backend_log(backend, NVMFT_LOG_ERROR,
 				  "path: %s cannot be opened for writing: %s; read_only may be what you want", fb->path,
@@ -74,7 +75,7 @@ static int open_path(const struct nvmft_backend *backend, const struct nvmft_fil
 static int take_lock(const struct nvmft_backend *backend)
 {
 	const struct file_backend *fb = backend->priv;
-	struct flock lock = { .l_type = fb->read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
+	struct flock lock = {.l_type = fb->read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
 
 	if (fcntl(fb->fd, F_OFD_SETLK, &lock) == 0)
 		return 0;
@@ -82,8 +83,8 @@ static int take_lock(const struct nvmft_backend *backend)
 		nvmft_backend_log(backend, NVMFT_LOG_ERROR, "path: %s is in use by another target", fb->path);
 		return -EBUSY;
 	}
-	nvmft_backend_log(backend, NVMFT_LOG_WARN, "%s cannot be locked (%s): nothing keeps another target from it", fb->path,
-			  strerrordesc_np(errno));
+	nvmft_backend_log(backend, NVMFT_LOG_WARN, "%s cannot be locked (%s): nothing keeps another target from it",
+			  fb->path, strerrordesc_np(errno));
 	return 0;
 }
 
@@ -154,8 +155,9 @@ static int check_geometry(const struct nvmft_backend *backend, const struct nvmf
 		return -EINVAL;
 	}
 	if (size < fb->block_size) {
-		nvmft_backend_log(backend, NVMFT_LOG_ERROR, "path: %s has %" PRIu64 " bytes, less than one block of %" PRIu32,
-				  fb->path, size, fb->block_size);
+		nvmft_backend_log(backend, NVMFT_LOG_ERROR,
+				  "path: %s has %" PRIu64 " bytes, less than one block of %" PRIu32, fb->path, size,
+				  fb->block_size);
 		return -EINVAL;
 	}
 	return 0;
@@ -221,19 +223,22 @@ static int choose_io(const struct nvmft_backend *backend, uint32_t device_block)
 		return fail(backend, err, "probe of direct I/O");
 	if (err == -EINVAL || err == -EOPNOTSUPP) {
 		nvmft_backend_log(backend, NVMFT_LOG_WARN,
-				  "%s: direct I/O does not work with blocks of %" PRIu32 " bytes (block_size), using the page cache",
+				  "%s: direct I/O does not work with blocks of %" PRIu32
+				  " bytes (block_size), using the page cache",
 				  fb->path, fb->block_size);
 		return use_page_cache(backend);
 	}
 	if (err)
 		return fail(backend, err, "cannot be read");
-	fb->align = memory && memory <= SAFE_ALIGN ? memory : device_block && device_block < SAFE_ALIGN ? device_block : SAFE_ALIGN;
+	fb->align = memory && memory <= SAFE_ALIGN              ? memory
+		    : device_block && device_block < SAFE_ALIGN ? device_block
+								: SAFE_ALIGN;
 	return 0;
 }
 
 /*
- * Deallocation behind the end of a file changes nothing but tells whether the file system can do it. A block device has no such
- * place; there deallocation is tried when it is asked for, and is only advice.
+ * Deallocation behind the end of a file changes nothing but tells whether the file system can do it. A block device has
+ * no such place; there deallocation is tried when it is asked for, and is only advice.
  */
 static bool probe_punch(const struct file_backend *fb, uint64_t size)
 {
@@ -242,7 +247,8 @@ static bool probe_punch(const struct file_backend *fb, uint64_t size)
 	if (fb->read_only)
 		return false;
 	return fb->block_device ||
-	       fallocate(fb->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, end, SAFE_ALIGN) == 0 || errno != EOPNOTSUPP;
+	       fallocate(fb->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, end, SAFE_ALIGN) == 0 ||
+	       errno != EOPNOTSUPP;
 }
 
 static int prepare_zeroing(const struct nvmft_backend *backend)

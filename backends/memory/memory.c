@@ -73,7 +73,7 @@ static void memory_read(uint8_t *at, uint32_t len, struct nvmft_io *io)
 	struct memory_io *mi = io->priv;
 
 	if (io->iovcnt == 0) {
-		mi->iov = (struct nvmft_iov){ at, len, NVMFT_REGION_NONE };
+		mi->iov = (struct nvmft_iov){at, len, NVMFT_REGION_NONE};
 		io->iov = &mi->iov;
 		io->iovcnt = 1;
 		return;

@@ -6,7 +6,8 @@
 
 #include "../options.h"
 
-/* Zeroes to lend: as long as the longest transfer of a subsystem. Untouched pages cost nothing, touched ones are the zero page. */
+/* Zeroes to lend: as long as the longest transfer of a subsystem. Untouched pages cost nothing, touched ones are the
+ * zero page. */
 #define ZEROES_LEN (2u << 20)
 
 struct null_backend {
@@ -68,7 +69,7 @@ static void read_zeroes(const struct null_backend *nb, struct nvmft_io *io)
 	struct null_io *ni = io->priv;
 
 	if (io->iovcnt == 0) {
-		ni->iov = (struct nvmft_iov){ nb->zeroes, io->blocks * nb->block_size, NVMFT_REGION_NONE };
+		ni->iov = (struct nvmft_iov){nb->zeroes, io->blocks * nb->block_size, NVMFT_REGION_NONE};
 		io->iov = &ni->iov;
 		io->iovcnt = 1;
 		return;

@@ -98,7 +98,7 @@ static void short_submit(struct nvmft_channel *channel, struct nvmft_io *io)
 static int short_channel_open(struct nvmft_channel *channel)
 {
 	struct short_channel *sc = channel->priv;
-	struct nvmft_backend_info info = { .size = sizeof(info) };
+	struct nvmft_backend_info info = {.size = sizeof(info)};
 	int err = wrap_info(channel->backend, &info);
 
 	if (err)

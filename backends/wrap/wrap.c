@@ -150,7 +150,8 @@ static void wrap_lend_end(struct nvmft_channel *channel, struct nvmft_io *io)
 	wrap_take_back(io);
 }
 
-struct nvmft_backend_ops wrap_ops(const char *name, const struct nvmft_backend_ops *inner, size_t own_channel, size_t own_io)
+struct nvmft_backend_ops wrap_ops(const char *name, const struct nvmft_backend_ops *inner, size_t own_channel,
+				  size_t own_io)
 {
 	return (struct nvmft_backend_ops){
 		.size = sizeof(struct nvmft_backend_ops),

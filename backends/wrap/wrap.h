@@ -10,8 +10,8 @@
  *   struct nvmft_backend_ops ops = nvmft_wrap_error_ops(nvmft_backend_memory());
  *   struct nvmft_wrap_opts opts = { sizeof(opts), nvmft_backend_memory(), &memory_opts, &rule };
  *
- * What a wrapper is told by (its control, here the rule) stays the test's and must outlive the namespace. Unless it says
- * otherwise a field is to be changed only when no I/O is there, or on the thread of the only group.
+ * What a wrapper is told by (its control, here the rule) stays the test's and must outlive the namespace. Unless it
+ * says otherwise a field is to be changed only when no I/O is there, or on the thread of the only group.
  */
 
 #include <stdatomic.h>
@@ -157,7 +157,8 @@ struct wrap_io {
 };
 
 /* Operations that do nothing but pass on; @own_*: bytes for the wrapper, beginning with the structures above. */
-struct nvmft_backend_ops wrap_ops(const char *name, const struct nvmft_backend_ops *inner, size_t own_channel, size_t own_io);
+struct nvmft_backend_ops wrap_ops(const char *name, const struct nvmft_backend_ops *inner, size_t own_channel,
+				  size_t own_io);
 
 static inline struct wrap_backend *wrap_of(struct nvmft_channel *channel)
 {

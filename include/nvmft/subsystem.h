@@ -31,8 +31,8 @@ enum nvmft_controller_model {
  * @cntlid_min, @cntlid_max: range of controller identifiers; default 1..65519
  * @max_io_queues: I/O queues that one controller grants, 1..65535; default 128
  * @max_namespaces: largest NSID and MNAN; default 1024
- * @max_io_size: largest data transfer in bytes, published as MDTS: a power of two times
- *               4096, at most 2 MiB; default 1 MiB
+ * @max_io_size: largest data transfer in bytes, published as MDTS: a power of two, 8 KiB to
+ *               2 MiB; default 1 MiB
  * @max_aers: Asynchronous Event Requests outstanding, 1..256; default 4
  * @max_controllers_per_host: associations that one host NQN may have; default no limit
  */

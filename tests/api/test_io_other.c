@@ -225,8 +225,8 @@ static void test_write_zeroes_by_writing(void **state)
 static void huge_small_io(struct probe *p)
 {
 	huge(p);
-	p->info.max_bytes = 5000;
-	p->max_io_size = 4096;
+	p->info.max_bytes = 9000;
+	p->max_io_size = 8192;
 	p->info.depth = 1;
 }
 
@@ -235,9 +235,9 @@ static void test_write_zeroes_in_pieces_that_the_backend_can(void **state)
 	(void)state;
 	probe_world_start(&w, NULL, huge_small_io);
 	zeroes(7, 100);
-	assert_int_equal(w.probe.nlog, 12);
-	assert_int_equal(w.probe.log[0].blocks, 9);
-	assert_int_equal(w.probe.log[11].blocks, 1);
+	assert_int_equal(w.probe.nlog, 6);
+	assert_int_equal(w.probe.log[0].blocks, 17);
+	assert_int_equal(w.probe.log[5].blocks, 15);
 	probe_world_stop(&w);
 }
 

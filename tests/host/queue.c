@@ -15,8 +15,8 @@
 /* EN, 64-byte SQEs, 16-byte CQEs, 4 KiB pages, NVM command set. */
 #define CC_ENABLE ((6u << 16) | (4u << 20) | 1u)
 
-const uint8_t th_host_id[16] = { 0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
-				0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff };
+const uint8_t th_host_id[16] = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
+				0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
 
 /* ---- connecting ---- */
 
@@ -53,7 +53,7 @@ static void do_connect(void *arg)
 
 int th_connect(struct th *t, struct th_queue *queue, const struct nvmft_loopback_opts *opts)
 {
-	struct connect_arg ca = { .queue = queue, .opts = *opts };
+	struct connect_arg ca = {.queue = queue, .opts = *opts};
 
 	memset(queue, 0, sizeof(*queue));
 	ca.opts.size = sizeof(ca.opts);
@@ -182,7 +182,7 @@ static void do_many(void *arg)
 void th_submit_many(struct th_queue *queue, struct th_cmd *cmds, const struct nvmft_sqe *sqes, void *const *data,
 		    const size_t *lens, unsigned int n)
 {
-	struct many m = { cmds, n };
+	struct many m = {cmds, n};
 
 	for (unsigned int i = 0; i < n; i++) {
 		struct nvmft_sqe numbered = sqes[i];
@@ -201,7 +201,7 @@ nvmft_status th_wait_cmd(struct th_cmd *cmd)
 
 nvmft_status th_exec(struct th_queue *queue, const struct nvmft_sqe *sqe, void *data, size_t len)
 {
-	struct th_cmd cmd = { .on_done = NULL };
+	struct th_cmd cmd = {.on_done = NULL};
 
 	th_submit(queue, &cmd, sqe, data, len);
 	th_wait_cmd(&cmd);
@@ -275,16 +275,16 @@ static int connect_io(struct th_ctrl *ctrl, const struct th_ctrl_opts *opts, str
 int th_ctrl_try_connect(struct th *t, struct th_ctrl *ctrl, const struct th_ctrl_opts *opts)
 {
 	static const struct th_ctrl_opts none;
-	struct nvmft_loopback_opts lo = { .size = sizeof(lo) };
+	struct nvmft_loopback_opts lo = {.size = sizeof(lo)};
 	int status;
 
 	opts = opts ? opts : &none;
 	memset(ctrl, 0, sizeof(*ctrl));
 	ctrl->t = t;
 	snprintf(ctrl->subnqn, sizeof(ctrl->subnqn), "%s",
-		 opts->subnqn     ? opts->subnqn :
-		 opts->discovery  ? "nqn.2014-08.org.nvmexpress.discovery" :
-				    TH_NQN);
+		 opts->subnqn      ? opts->subnqn
+		 : opts->discovery ? "nqn.2014-08.org.nvmexpress.discovery"
+				   : TH_NQN);
 	lo.subnqn = ctrl->subnqn;
 	lo.hostnqn = opts->hostnqn ? opts->hostnqn : TH_HOSTNQN;
 	memcpy(lo.hostid, th_host_id, sizeof(lo.hostid));

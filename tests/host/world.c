@@ -30,7 +30,7 @@ static uint64_t fake_now(void *ctx)
 	return atomic_load(&t->now_ns);
 }
 
-static const char *const level_names[] = { "?", "error", "warn", "info", "debug" };
+static const char *const level_names[] = {"?", "error", "warn", "info", "debug"};
 
 static void capture(void *ctx, enum nvmft_log_level level, const char *message)
 {
@@ -181,7 +181,7 @@ static void group_call_run(struct nvmft_call *call)
 
 void th_on_group(struct th *t, struct nvmft_poll_group *group, void (*fn)(void *arg), void *arg)
 {
-	struct group_call gc = { .call.fn = group_call_run, .fn = fn, .arg = arg };
+	struct group_call gc = {.call.fn = group_call_run, .fn = fn, .arg = arg};
 
 	if (!t->threaded) {
 		fn(arg);
@@ -280,7 +280,7 @@ int th_try_start(struct th *t, const struct th_opts *opts)
 	t->tick_ns = opts->tick_ns;
 	to = opts->target;
 	to.size = sizeof(to);
-	to.log = (struct nvmft_log_sink){ .write = capture, .ctx = t };
+	to.log = (struct nvmft_log_sink){.write = capture, .ctx = t};
 	to.log_level = opts->log_level ? opts->log_level : NVMFT_LOG_DEBUG;
 	to.now_ns = fake_now;
 	to.time_ctx = t;
@@ -337,7 +337,7 @@ struct nvmft_subsystem *th_add_subsystem_opts(struct th *t, const struct nvmft_s
 
 struct nvmft_subsystem *th_add_subsystem(struct th *t, const char *nqn)
 {
-	struct nvmft_subsystem_opts so = { .nqn = nqn, .allow_any_host = true };
+	struct nvmft_subsystem_opts so = {.nqn = nqn, .allow_any_host = true};
 
 	return th_add_subsystem_opts(t, &so);
 }
@@ -345,7 +345,7 @@ struct nvmft_subsystem *th_add_subsystem(struct th *t, const char *nqn)
 struct nvmft_namespace *th_add_namespace(struct nvmft_subsystem *subsys, const struct nvmft_backend_ops *ops,
 					 const void *backend_opts)
 {
-	struct nvmft_namespace_opts no = { .size = sizeof(no), .backend = ops, .backend_opts = backend_opts };
+	struct nvmft_namespace_opts no = {.size = sizeof(no), .backend = ops, .backend_opts = backend_opts};
 	struct nvmft_namespace *ns = NULL;
 	int err = nvmft_namespace_add(subsys, &no, &ns);
 
@@ -356,14 +356,14 @@ struct nvmft_namespace *th_add_namespace(struct nvmft_subsystem *subsys, const s
 
 struct nvmft_namespace *th_add_null(struct nvmft_subsystem *subsys, uint64_t bytes, uint32_t block_size)
 {
-	struct nvmft_null_opts o = { .size = sizeof(o), .bytes = bytes, .block_size = block_size };
+	struct nvmft_null_opts o = {.size = sizeof(o), .bytes = bytes, .block_size = block_size};
 
 	return th_add_namespace(subsys, nvmft_backend_null(), &o);
 }
 
 struct nvmft_namespace *th_add_memory(struct nvmft_subsystem *subsys, uint64_t bytes, uint32_t block_size)
 {
-	struct nvmft_memory_opts o = { .size = sizeof(o), .bytes = bytes, .block_size = block_size };
+	struct nvmft_memory_opts o = {.size = sizeof(o), .bytes = bytes, .block_size = block_size};
 
 	return th_add_namespace(subsys, nvmft_backend_memory(), &o);
 }

@@ -351,11 +351,13 @@ static void wrapped_done(struct nvmft_io *io)
 static void test_a_wrappers_io_goes_to_the_wrapper(void **state)
 {
 	struct nvmft_channel pub = {.group = *state};
-	struct nvmft_io io = {.done = wrapped_done, .channel = &pub};
+	struct nvmft_io *io = &((struct fixture *)*state)->reqs[0]->io;
 
-	nvmft_io_done(&io, 0x42);
+	io->done = wrapped_done;
+	io->channel = &pub;
+	nvmft_io_done(io, 0x42);
 	assert_int_equal(wrapped_status, 0x42);
-	nvmft_io_done_remote(&io, 0x43);
+	nvmft_io_done_remote(io, 0x43);
 	posted->fn(posted);
 	assert_int_equal(wrapped_status, 0x43);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The file backend's data path against a ring that the test plays: what is asked of the kernel, and what becomes of its answers. */
+/* The file backend's data path against a ring that the test plays: what is asked of the kernel, and what becomes of its
+ * answers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -86,7 +87,8 @@ static int setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	assert_non_null(f);
-	f->fb = (struct file_backend){ .fd = 7, .path = (char *)(uintptr_t)"disk", .block_size = BLOCK, .range_align = 1 };
+	f->fb = (struct file_backend){
+		.fd = 7, .path = (char *)(uintptr_t) "disk", .block_size = BLOCK, .range_align = 1};
 	f->fb.can_punch = true;
 	f->fb.zeroes = f->data;
 	f->backend.priv = &f->fb;
@@ -133,7 +135,7 @@ static void submit(struct fixture *f, enum nvmft_io_op op, uint32_t flags, uint6
 	f->io.lba = lba;
 	f->io.blocks = blocks;
 	if (op == NVMFT_IO_READ || op == NVMFT_IO_WRITE) {
-		f->iov[0] = (struct nvmft_iov){ f->data, blocks * BLOCK, NVMFT_REGION_NONE };
+		f->iov[0] = (struct nvmft_iov){f->data, blocks * BLOCK, NVMFT_REGION_NONE};
 		f->io.iovcnt = 1;
 	}
 	file_submit(&f->channel, &f->io);
@@ -232,7 +234,7 @@ static void test_many_pieces(void **state)
 	const struct iovec *vec = f->fi.vec;
 
 	for (unsigned int i = 0; i < 5; i++)
-		f->iov[i] = (struct nvmft_iov){ f->data + i * 2048, BLOCK, NVMFT_REGION_NONE };
+		f->iov[i] = (struct nvmft_iov){f->data + i * 2048, BLOCK, NVMFT_REGION_NONE};
 	f->io.iovcnt = 5;
 	f->io.op = NVMFT_IO_WRITE;
 	f->io.blocks = 5;
@@ -454,7 +456,7 @@ static void test_range_unlike_device_blocks(void **state)
 static void test_info(void **state)
 {
 	struct fixture *f = *state;
-	struct nvmft_backend_info info = { .size = sizeof(info) };
+	struct nvmft_backend_info info = {.size = sizeof(info)};
 
 	assert_int_equal(file_info(&f->backend, &info), 0);
 	assert_int_equal(info.blocks, 1000);

@@ -30,6 +30,7 @@ struct lo_request {
 
 struct lo_group {
 	TAILQ_HEAD(lo_responses, lo_request) responses; /* to be told to their hosts */
+	TAILQ_HEAD(, nvmft_loopback_queue) connecting; /* Connect is sent in the next pass */
 	TAILQ_HEAD(, nvmft_loopback_queue) closing;
 };
 
@@ -37,10 +38,12 @@ struct lo_group {
 struct nvmft_loopback_queue {
 	struct nvmft_queue *queue;
 	struct lo_group *group;
-	TAILQ_ENTRY(nvmft_loopback_queue) link; /* lo_group.closing */
+	TAILQ_ENTRY(nvmft_loopback_queue) link; /* lo_group.connecting or closing */
+	bool connecting;
 	bool closing;
 	bool drained;
 	bool connected;
+	bool told; /* of the outcome of Connect */
 	uint32_t outstanding;
 	struct nvmft_loopback_opts opts;
 	struct nvmft_loopback_cmd connect_cmd;
@@ -90,6 +93,7 @@ static int lo_group_init(struct nvmft_transport_group *tg)
 	struct lo_group *group = tg->priv;
 
 	TAILQ_INIT(&group->responses);
+	TAILQ_INIT(&group->connecting);
 	TAILQ_INIT(&group->closing);
 	return 0;
 }
@@ -107,6 +111,9 @@ static void lo_begin_close(struct nvmft_loopback_queue *host)
 {
 	if (host->closing)
 		return;
+	if (host->connecting)
+		TAILQ_REMOVE(&host->group->connecting, host, link);
+	host->connecting = false;
 	host->closing = true;
 	TAILQ_INSERT_TAIL(&host->group->closing, host, link);
 }
@@ -159,6 +166,8 @@ static void lo_finish_close(struct nvmft_loopback_queue *host)
 	nvmft_queue_closed(host->queue);
 	if (host->connected && host->opts.disconnected)
 		host->opts.disconnected(host->opts.ctx, host);
+	else if (!host->told && host->opts.connected)
+		host->opts.connected(host->opts.ctx, host, -ECONNRESET, 0);
 	lo_free(host);
 }
 
@@ -183,6 +192,58 @@ static int lo_close_queues(struct lo_group *group)
 	return n;
 }
 
+static void lo_fill_sgl(uint8_t *dptr, uint32_t len)
+{
+	uint32_t le_len = htole32(len);
+
+	memset(dptr, 0, 16);
+	memcpy(dptr + 8, &le_len, sizeof(le_len));
+	dptr[15] = SGL_TRANSPORT;
+}
+
+static int lo_submit(struct nvmft_loopback_queue *host, struct nvmft_loopback_cmd *cmd)
+{
+	struct nvmft_request *request;
+	struct lo_request *lr;
+	int error = 0;
+
+	request = nvmft_request_get(host->queue, &error);
+	if (!request)
+		return error == -EOVERFLOW ? -EBUSY : error;
+	memcpy(&request->sqe, cmd->sqe.bytes, sizeof(request->sqe));
+	request->sqe.flags = (uint8_t)((request->sqe.flags & 0x3f) | PSDT_SGL);
+	lo_fill_sgl(request->sqe.dptr, (uint32_t)cmd->data_len);
+	lr = request->priv;
+	lr->request = request;
+	lr->cmd = cmd;
+	lr->iov = (struct nvmft_iov){cmd->data, (uint32_t)cmd->data_len, NVMFT_REGION_NONE};
+	request->borrowed = true;
+	request->iov = &lr->iov;
+	request->iovcnt = 1;
+	host->outstanding++;
+	nvmft_request_start(request);
+	return 0;
+}
+
+/*
+ * Within a pass, which begins with the newest view: a host that was configured a moment ago finds what it was
+ * configured for.
+ */
+static int lo_connect_queues(struct lo_group *group)
+{
+	struct nvmft_loopback_queue *host;
+	int n = 0;
+
+	while ((host = TAILQ_FIRST(&group->connecting)) != NULL) {
+		TAILQ_REMOVE(&group->connecting, host, link);
+		host->connecting = false;
+		if (lo_submit(host, &host->connect_cmd) != 0)
+			lo_begin_close(host);
+		n++;
+	}
+	return n;
+}
+
 static int lo_group_poll(struct nvmft_transport_group *tg)
 {
 	struct lo_group *group = tg->priv;
@@ -192,6 +253,8 @@ static int lo_group_poll(struct nvmft_transport_group *tg)
 		n += lo_deliver_responses(group);
 	if (!TAILQ_EMPTY(&group->closing))
 		n += lo_close_queues(group);
+	if (!TAILQ_EMPTY(&group->connecting))
+		n += lo_connect_queues(group);
 	return n;
 }
 
@@ -200,7 +263,7 @@ static int lo_group_arm(struct nvmft_transport_group *tg)
 	struct lo_group *group = tg->priv;
 	struct nvmft_loopback_queue *host;
 
-	if (!TAILQ_EMPTY(&group->responses))
+	if (!TAILQ_EMPTY(&group->responses) || !TAILQ_EMPTY(&group->connecting))
 		return -EAGAIN;
 	TAILQ_FOREACH(host, &group->closing, link)
 		if (!host->drained || !host->outstanding)
@@ -243,39 +306,6 @@ const struct nvmft_transport_ops *nvmft_transport_loopback(void)
 
 /* ---- the host ---- */
 
-static void lo_fill_sgl(uint8_t *dptr, uint32_t len)
-{
-	uint32_t le_len = htole32(len);
-
-	memset(dptr, 0, 16);
-	memcpy(dptr + 8, &le_len, sizeof(le_len));
-	dptr[15] = SGL_TRANSPORT;
-}
-
-static int lo_submit(struct nvmft_loopback_queue *host, struct nvmft_loopback_cmd *cmd)
-{
-	struct nvmft_request *request;
-	struct lo_request *lr;
-	int error = 0;
-
-	request = nvmft_request_get(host->queue, &error);
-	if (!request)
-		return error == -EOVERFLOW ? -EBUSY : error;
-	memcpy(&request->sqe, cmd->sqe.bytes, sizeof(request->sqe));
-	request->sqe.flags = (uint8_t)((request->sqe.flags & 0x3f) | PSDT_SGL);
-	lo_fill_sgl(request->sqe.dptr, (uint32_t)cmd->data_len);
-	lr = request->priv;
-	lr->request = request;
-	lr->cmd = cmd;
-	lr->iov = (struct nvmft_iov){cmd->data, (uint32_t)cmd->data_len, NVMFT_REGION_NONE};
-	request->borrowed = true;
-	request->iov = &lr->iov;
-	request->iovcnt = 1;
-	host->outstanding++;
-	nvmft_request_start(request);
-	return 0;
-}
-
 int nvmft_loopback_submit(struct nvmft_loopback_queue *host, struct nvmft_loopback_cmd *cmd)
 {
 	if (!host->connected || host->closing)
@@ -303,6 +333,7 @@ static void lo_connect_done(struct nvmft_loopback_cmd *cmd)
 	if (!status && host->closing)
 		status = -ECONNRESET;
 	host->connected = status == 0;
+	host->told = true;
 	if (host->opts.connected)
 		host->opts.connected(host->opts.ctx, host, status, (uint16_t)(status ? 0 : le32toh(cqe.dw0) & 0xffff));
 	if (status)
@@ -403,12 +434,8 @@ int nvmft_loopback_connect(const struct nvmft_loopback_opts *opts, struct nvmft_
 	host->group = lo_group_of(host->queue);
 	lo_fill_connect_sqe(&sqe, &o);
 	memcpy(host->connect_cmd.sqe.bytes, &sqe, sizeof(sqe));
-	ret = lo_submit(host, &host->connect_cmd);
-	if (ret) {
-		/* Closed by the next pass; nobody was told of it. */
-		lo_begin_close(host);
-		return ret;
-	}
+	host->connecting = true;
+	TAILQ_INSERT_TAIL(&host->group->connecting, host, link);
 	*out = host;
 	return 0;
 }

@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <endian.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -266,7 +267,13 @@ void nvmft_tcp_rx_resume(struct tcp_conn *conn)
 {
 	struct tcp_rx *rx = &conn->rx;
 
-	if (!tcp_conn_open(conn) || nvmft_ring_started(&conn->rx_op) || nvmft_tcp_rx_stopped(conn))
+	if (!tcp_conn_open(conn) || nvmft_tcp_rx_stopped(conn))
+		return;
+	if (rx->watch == TCP_RX_WATCH_ON) {
+		rx->watch = TCP_RX_WATCH_ENDING;
+		nvmft_ring_cancel(conn->tg->group, &conn->rx_op);
+	}
+	if (nvmft_ring_started(&conn->rx_op))
 		return;
 	if (rx->kept) {
 		rx->kept_off += (uint32_t)parse(conn, rx->kept + rx->kept_off, rx->kept_len - rx->kept_off);
@@ -313,6 +320,15 @@ static void rx_result(struct tcp_conn *conn, int res, const uint8_t *buf)
 		nvmft_tcp_conn_dead(conn, NULL, NULL, 0);
 }
 
+/* The watch for the peer's end is over: it is gone, or receiving goes on. */
+static void watch_over(struct tcp_conn *conn, int res)
+{
+	conn->rx.watch = TCP_RX_WATCH_OFF;
+	if (res > 0)
+		nvmft_tcp_conn_dead(conn, NULL, NULL, 0);
+	nvmft_tcp_rx_resume(conn);
+}
+
 static void rx_complete(struct nvmft_ring_op *op, int res, unsigned int flags)
 {
 	struct tcp_conn *conn = tcp_container_of(op, struct tcp_conn, rx_op);
@@ -323,7 +339,9 @@ static void rx_complete(struct nvmft_ring_op *op, int res, unsigned int flags)
 	if (flags & IORING_CQE_F_BUFFER)
 		buf = tg->bufs + (size_t)bid * TCP_RX_BUF_SIZE;
 	conn->rx.more = flags & IORING_CQE_F_SOCK_NONEMPTY;
-	if (conn->state != TCP_CONN_CLOSING)
+	if (conn->rx.watch != TCP_RX_WATCH_OFF)
+		watch_over(conn, res);
+	else if (conn->state != TCP_CONN_CLOSING)
 		rx_result(conn, res, buf);
 	if (buf)
 		give_back(tg, bid);
@@ -337,6 +355,10 @@ static void rx_prep(struct nvmft_ring_op *op, struct io_uring_sqe *sqe)
 	struct tcp_conn *conn = tcp_container_of(op, struct tcp_conn, rx_op);
 	struct iovec room = {0};
 
+	if (conn->rx.watch != TCP_RX_WATCH_OFF) {
+		io_uring_prep_poll_add(sqe, conn->fd, POLLRDHUP);
+		return;
+	}
 	if (tcp_conn_open(conn))
 		room = nvmft_tcp_payload_room(conn);
 	if (room.iov_len >= TCP_RX_DIRECT_MIN) {
@@ -356,7 +378,7 @@ void nvmft_tcp_rx_arm(struct tcp_conn *conn)
 	if (conn->state == TCP_CONN_CLOSING || nvmft_ring_started(&conn->rx_op))
 		return;
 	if (tcp_conn_open(conn) && (conn->rx.kept || nvmft_tcp_rx_stopped(conn)))
-		return;
+		conn->rx.watch = TCP_RX_WATCH_ON;
 	nvmft_ring_start(conn->tg->group, &conn->rx_op);
 }
 

@@ -133,9 +133,17 @@ enum tcp_rx_state {
 	TCP_RX_DDGST,
 };
 
+/* While nothing is received, conn->rx_op waits for the peer to go away instead. */
+enum tcp_rx_watch {
+	TCP_RX_WATCH_OFF,
+	TCP_RX_WATCH_ON,
+	TCP_RX_WATCH_ENDING, /* cancelled, so that receiving can go on */
+};
+
 /* Where the byte stream stands. */
 struct tcp_rx {
 	uint8_t state; /* enum tcp_rx_state */
+	uint8_t watch; /* enum tcp_rx_watch */
 	uint8_t have;  /* bytes in @stash: of a header or a digest */
 	bool shaped;   /* @shape is that of the header in @stash */
 	bool wait;     /* in-capsule data whose command has no buffers yet */

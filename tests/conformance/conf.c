@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "conf.h"
+
+#include <endian.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BUF_LEN (CONF_MAX_IO + 8192)
+
+static struct conf_kind kinds[] = {
+	{CONF_NULL, CONF_BARE, 512},           {CONF_NULL, CONF_LOG, 4096},    {CONF_NULL, CONF_POOR, 512},
+	{CONF_MEMORY, CONF_BARE, 512},         {CONF_MEMORY, CONF_BARE, 4096}, {CONF_MEMORY, CONF_LOG, 512},
+	{CONF_MEMORY, CONF_POOR, 512},         {CONF_MEMORY, CONF_LATE, 4096}, {CONF_MEMORY, CONF_ERROR, 512},
+	{CONF_FILE, CONF_BARE, 512},           {CONF_FILE, CONF_BARE, 4096},   {CONF_FILE_BUFFERED, CONF_BARE, 512},
+	{CONF_FILE_BUFFERED, CONF_BARE, 4096}, {CONF_FILE, CONF_LOG, 512},     {CONF_FILE, CONF_POOR, 4096},
+	{CONF_FILE, CONF_LATE, 512},           {CONF_MINIMAL, CONF_BARE, 512}, {CONF_MINIMAL, CONF_LATE, 4096},
+	{CONF_POLLED, CONF_BARE, 512},         {CONF_POLLED, CONF_POOR, 512},  {CONF_THREAD, CONF_BARE, 4096},
+	{CONF_THREAD, CONF_LATE, 512},
+};
+
+static const char *const base_names[] = {"null", "memory", "file", "file-buffered", "minimal", "polled", "thread"};
+static const char *const wrap_names[] = {"", "+log", "+poor", "+late", "+error"};
+
+static void kind_name(char *name, size_t size, const struct conf_kind *kind)
+{
+	snprintf(name, size, "%s-%u%s", base_names[kind->base], kind->block_size, wrap_names[kind->wrap]);
+}
+
+void conf_make_file(char *path, uint64_t bytes)
+{
+	int fd;
+
+	strcpy(path, "conf-XXXXXX");
+	fd = mkstemp(path);
+	if (fd < 0 || ftruncate(fd, (off_t)bytes) < 0)
+		fail_msg("no file %s", path);
+	close(fd);
+}
+
+static void choose_base(struct conf *c)
+{
+	c->null_opts = (struct nvmft_null_opts){sizeof(c->null_opts), CONF_BYTES, c->block_size};
+	c->memory_opts = (struct nvmft_memory_opts){sizeof(c->memory_opts), CONF_BYTES, c->block_size};
+	switch (c->kind.base) {
+	case CONF_NULL:
+		c->ops = nvmft_backend_null();
+		c->ops_opts = &c->null_opts;
+		break;
+	case CONF_MEMORY:
+		c->ops = nvmft_backend_memory();
+		c->ops_opts = &c->memory_opts;
+		break;
+	case CONF_FILE:
+	case CONF_FILE_BUFFERED:
+		conf_make_file(c->path, CONF_BYTES);
+		c->file_opts = (struct nvmft_file_opts){
+			.size = sizeof(c->file_opts),
+			.path = c->path,
+			.block_size = c->block_size,
+			.buffered = c->kind.base == CONF_FILE_BUFFERED,
+		};
+		c->ops = nvmft_backend_file();
+		c->ops_opts = &c->file_opts;
+		break;
+	case CONF_MINIMAL:
+	case CONF_POLLED:
+	case CONF_THREAD:
+		c->toy_opts = (struct toy_opts){sizeof(c->toy_opts), CONF_BYTES, c->block_size};
+		c->ops = c->kind.base == CONF_MINIMAL  ? &toy_minimal
+			 : c->kind.base == CONF_POLLED ? &toy_polled
+						       : &toy_thread;
+		c->ops_opts = &c->toy_opts;
+	}
+}
+
+void conf_wrap_with(struct conf *c, struct nvmft_backend_ops (*wrapper)(const struct nvmft_backend_ops *),
+		    void *control)
+{
+	unsigned int i = c->nlayers++;
+
+	assert_true(i < CONF_LAYERS);
+	c->layers[i] = wrapper(c->ops);
+	c->layer_opts[i] = (struct nvmft_wrap_opts){sizeof(c->layer_opts[i]), c->ops, c->ops_opts, control};
+	c->ops = &c->layers[i];
+	c->ops_opts = &c->layer_opts[i];
+}
+
+static void choose_wrap(struct conf *c)
+{
+	c->log.entries = c->log_entries;
+	c->log.capacity = CONF_LOG_ENTRIES;
+	switch (c->kind.wrap) {
+	case CONF_BARE:
+		break;
+	case CONF_LOG:
+		conf_wrap_with(c, nvmft_wrap_log_ops, &c->log);
+		break;
+	case CONF_POOR:
+		c->poor = (struct nvmft_wrap_short){
+			.no_fua = true,
+			.no_write_zeroes = true,
+			.no_deallocate = true,
+			.no_compare = true,
+			.no_lend = true,
+			.volatile_cache = true,
+			.depth = 1,
+			.align = 4096,
+		};
+		conf_wrap_with(c, nvmft_wrap_log_ops, &c->log);
+		conf_wrap_with(c, nvmft_wrap_short_ops, &c->poor);
+		break;
+	case CONF_LATE:
+		c->delay.delay_ns = 1000000;
+		conf_wrap_with(c, nvmft_wrap_delay_ops, &c->delay);
+		break;
+	case CONF_ERROR:
+		conf_wrap_with(c, nvmft_wrap_error_ops, &c->error);
+	}
+}
+
+struct conf *conf_prepare(const struct conf_kind *kind)
+{
+	struct conf *c = calloc(1, sizeof(*c));
+	void *buf = NULL, *buf2 = NULL;
+
+	assert_non_null(c);
+	assert_int_equal(posix_memalign(&buf, 4096, BUF_LEN), 0);
+	assert_int_equal(posix_memalign(&buf2, 4096, BUF_LEN), 0);
+	c->buf = buf;
+	c->buf2 = buf2;
+	c->kind = *kind;
+	c->block_size = kind->block_size;
+	c->blocks = CONF_BYTES / c->block_size;
+	choose_base(c);
+	choose_wrap(c);
+	return c;
+}
+
+void conf_start(struct conf *c, const struct th_opts *opts, const struct th_ctrl_opts *ctrl_opts)
+{
+	struct th_opts usual = {.tick_ns = c->kind.wrap == CONF_LATE ? 100000 : 0};
+	struct nvmft_subsystem_opts so = {.nqn = TH_NQN, .allow_any_host = true, .max_io_size = CONF_MAX_IO};
+
+	th_start(&c->t, opts ? opts : &usual);
+	c->subsys = th_add_subsystem_opts(&c->t, &so);
+	c->ns = th_add_namespace(c->subsys, c->ops, c->ops_opts);
+	th_ctrl_connect(&c->t, &c->ctrl, ctrl_opts);
+}
+
+void conf_end(struct conf *c)
+{
+	if (c->ctrl.t)
+		th_ctrl_disconnect(&c->ctrl);
+	if (c->t.target)
+		th_stop(&c->t);
+	if (c->path[0])
+		unlink(c->path);
+	assert_int_equal(atomic_load(&c->poor.violations), 0);
+	assert_int_equal(atomic_load(&c->log.channels), 0);
+	assert_int_equal(atomic_load(&c->log.outstanding), 0);
+	assert_int_equal(atomic_load(&c->delay.held), 0);
+	free(c->buf);
+	free(c->buf2);
+	free(c);
+}
+
+static int setup(void **state)
+{
+	struct conf *c = conf_prepare(*state);
+
+	conf_start(c, NULL, NULL);
+	*state = c;
+	return 0;
+}
+
+static int setup_inject(void **state)
+{
+	struct conf *c = conf_prepare(*state);
+
+	conf_wrap_with(c, nvmft_wrap_delay_ops, &c->delay);
+	conf_wrap_with(c, nvmft_wrap_error_ops, &c->error);
+	conf_start(c, NULL, NULL);
+	*state = c;
+	return 0;
+}
+
+static int setup_threaded(void **state)
+{
+	struct conf *c = conf_prepare(*state);
+	struct th_opts opts = {.groups = 2, .threaded = true};
+	struct th_ctrl_opts ctrl_opts = {.io_queues = 2};
+
+	conf_start(c, &opts, &ctrl_opts);
+	*state = c;
+	return 0;
+}
+
+static CMFixtureFunction setup_for(unsigned int needs)
+{
+	return needs & CONF_THREADED ? setup_threaded : needs & CONF_INJECT ? setup_inject : setup;
+}
+
+static int teardown(void **state)
+{
+	conf_end(*state);
+	return 0;
+}
+
+static bool suits(const struct conf_kind *kind, unsigned int needs)
+{
+	if (needs & CONF_KEEPS_DATA && kind->base == CONF_NULL)
+		return false;
+	if (needs & (CONF_PROMPT | CONF_THREADED) && kind->wrap == CONF_LATE)
+		return false;
+	if (needs & CONF_INJECT && kind->wrap != CONF_BARE)
+		return false;
+	if (needs & CONF_RESIZABLE && kind->base != CONF_FILE && kind->base != CONF_FILE_BUFFERED)
+		return false;
+	return true;
+}
+
+int conf_run(const char *area, const struct conf_test *tests, size_t n)
+{
+	size_t nkinds = sizeof(kinds) / sizeof(kinds[0]), count = 0;
+	struct CMUnitTest *all = calloc(n * nkinds, sizeof(*all));
+	char(*names)[128] = calloc(n * nkinds, sizeof(*names));
+	int failed = 1;
+
+	for (size_t k = 0; all && names && k < nkinds; k++) {
+		char kind[64];
+
+		kind_name(kind, sizeof(kind), &kinds[k]);
+		for (size_t i = 0; i < n; i++) {
+			if (!suits(&kinds[k], tests[i].needs))
+				continue;
+			snprintf(names[count], sizeof(names[count]), "%s: %s", kind, tests[i].name);
+			all[count] = (struct CMUnitTest){names[count], tests[i].fn, setup_for(tests[i].needs), teardown,
+							 &kinds[k]};
+			count++;
+		}
+	}
+	if (all && names)
+		failed = _cmocka_run_group_tests(area, all, count, NULL, NULL);
+	free(all);
+	free(names);
+	return failed;
+}
+
+/* ---- commands ---- */
+
+nvmft_status conf_rw(struct conf *c, uint8_t opcode, uint64_t lba, uint32_t blocks, uint32_t cdw12)
+{
+	struct nvmft_sqe sqe;
+	bool data = opcode != TH_WRITE_ZEROES;
+
+	th_sqe_rw(&sqe, opcode, 1, lba, blocks);
+	sqe.cdw12 |= htole32(cdw12);
+	return th_exec(&c->ctrl.io[0], &sqe, data ? c->buf : NULL, data ? (size_t)blocks * c->block_size : 0);
+}
+
+void conf_write_seed(struct conf *c, uint64_t lba, uint32_t blocks, uint64_t seed)
+{
+	th_fill(c->buf, (size_t)blocks * c->block_size, seed);
+	assert_int_equal(conf_rw(c, TH_WRITE, lba, blocks, 0), 0);
+}
+
+void conf_check_seed(struct conf *c, uint64_t lba, uint32_t blocks, uint64_t seed)
+{
+	size_t len = (size_t)blocks * c->block_size;
+
+	memset(c->buf, 0xee, len);
+	assert_int_equal(conf_rw(c, TH_READ, lba, blocks, 0), 0);
+	assert_true(th_filled(c->buf, len, seed));
+}
+
+void conf_check_zero(struct conf *c, uint64_t lba, uint32_t blocks)
+{
+	size_t len = (size_t)blocks * c->block_size;
+
+	memset(c->buf, 0xee, len);
+	assert_int_equal(conf_rw(c, TH_READ, lba, blocks, 0), 0);
+	assert_true(th_zero(c->buf, len));
+}
+
+bool conf_deallocates(const struct conf *c)
+{
+	return c->kind.wrap != CONF_POOR && c->kind.base < CONF_MINIMAL;
+}
+
+nvmft_status conf_deallocate(struct conf *c, struct th_range *ranges, unsigned int n)
+{
+	struct nvmft_sqe sqe;
+
+	th_sqe_dsm(&sqe, 1, n, 4);
+	return th_exec(&c->ctrl.io[0], &sqe, ranges, n * sizeof(*ranges));
+}
