@@ -46,12 +46,13 @@ static void channel_init(struct ns_channel *ch, struct nvmft_poll_group *group, 
 }
 
 /* The first command for the namespace in this group: the one allocation on its way. */
-static int channel_open(struct nvmft_poll_group *group, const struct ns_view *nsv, struct ns_channel **channel)
+int nvmft_channel_open(struct nvmft_poll_group *group, const struct ns_view *nsv, struct ns_channel **channel)
 {
 	struct nvmft_namespace *ns = nsv->ns;
 	struct ns_channel *ch;
 	int ret;
 
+	*channel = NULL;
 	if (ns->slot >= group->nchannels && channels_grow(group, ns->slot))
 		return -ENOMEM;
 	ch = calloc(1, sizeof(*ch) + ns->ops.channel_size);
@@ -72,23 +73,6 @@ static int channel_open(struct nvmft_poll_group *group, const struct ns_view *ns
 	return 0;
 }
 
-int channel_get(struct nvmft_poll_group *group, const struct ns_view *nsv, struct ns_channel **channel)
-{
-	uint32_t slot = nsv->ns->slot;
-	int ret;
-
-	*channel = slot < group->nchannels ? group->channels[slot] : NULL;
-	if (unlikely(!*channel)) {
-		ret = channel_open(group, nsv, channel);
-		if (ret)
-			return ret;
-	}
-	/* Only namespaces of the current view are looked up, and a channel closes when its namespace leaves that view. */
-	assert((*channel)->ns == nsv->ns && !(*channel)->closing);
-	(*channel)->in_flight++;
-	return 0;
-}
-
 static void channel_sum(struct nvmft_namespace_stats *sum, const struct ns_channel *ch)
 {
 	sum->reads += counter_get(&ch->reads);
@@ -99,7 +83,7 @@ static void channel_sum(struct nvmft_namespace_stats *sum, const struct ns_chann
 	sum->errors += counter_get(&ch->errors);
 }
 
-static void channel_free(struct ns_channel *ch)
+void nvmft_channel_free(struct ns_channel *ch)
 {
 	struct nvmft_poll_group *group = ch->pub.group;
 	struct nvmft_namespace *ns = ch->ns;
@@ -119,17 +103,11 @@ static void channel_free(struct ns_channel *ch)
 	nvmft_namespace_put(ns);
 }
 
-void channel_put(struct ns_channel *ch)
-{
-	if (--ch->in_flight == 0 && unlikely(ch->closing))
-		channel_free(ch);
-}
-
 void channel_close(struct ns_channel *ch)
 {
 	ch->closing = true;
 	if (ch->in_flight == 0)
-		channel_free(ch);
+		nvmft_channel_free(ch);
 }
 
 void nvmft_channels_fini(struct nvmft_poll_group *group)

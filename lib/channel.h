@@ -2,6 +2,8 @@
 #ifndef NVMFT_LIB_CHANNEL_H
 #define NVMFT_LIB_CHANNEL_H
 
+#include <assert.h>
+
 #include "nvmft/provider/backend.h"
 #include "poll_group.h"
 #include "subsystem.h"
@@ -47,12 +49,37 @@ struct ns_channel {
 	nvmft_counter reads, read_blocks, writes, written_blocks, others, errors;
 };
 
+/* The slow halves of channel_get() and channel_put(). */
+int nvmft_channel_open(struct nvmft_poll_group *group, const struct ns_view *nsv, struct ns_channel **channel);
+void nvmft_channel_free(struct ns_channel *channel);
+
 /*
  * channel_get() - the channel of a namespace of the group's view, opened if need be; counts the caller in in_flight
  * Return: 0; -errno of the backend's channel_open; -ENOMEM.
  */
-int channel_get(struct nvmft_poll_group *group, const struct ns_view *nsv, struct ns_channel **channel);
-void channel_put(struct ns_channel *channel);
+static inline int channel_get(struct nvmft_poll_group *group, const struct ns_view *nsv, struct ns_channel **channel)
+{
+	uint32_t slot = nsv->ns->slot;
+	struct ns_channel *ch = likely(slot < group->nchannels) ? group->channels[slot] : NULL;
+	int ret;
+
+	if (unlikely(!ch)) {
+		ret = nvmft_channel_open(group, nsv, &ch);
+		if (ret)
+			return ret;
+	}
+	/* Only namespaces of the current view are looked up, and a channel closes when its namespace leaves that view. */
+	assert(ch->ns == nsv->ns && !ch->closing);
+	ch->in_flight++;
+	*channel = ch;
+	return 0;
+}
+
+static inline void channel_put(struct ns_channel *ch)
+{
+	if (--ch->in_flight == 0 && unlikely(ch->closing))
+		nvmft_channel_free(ch);
+}
 
 /*
  * channel_submit() - give req->io to the backend of req->channel

@@ -92,8 +92,7 @@ static void dsm_execute(struct request *req)
 
 nvmft_status nvmft_dsm_parse(struct request *req)
 {
-	req->nsv = nvmft_io_ns(req);
-	if (!req->nsv)
+	if (!nvmft_io_parse_ns(req))
 		return req_error(req, SC_DNR(INVALID_NS), SQE_LOC(nsid));
 	if (req->pub.sqe.cdw11 & DSM_AD) {
 		nvmft_status status = nvmft_io_parse_protected(req);

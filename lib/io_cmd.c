@@ -9,28 +9,41 @@
 
 /* ---- what all commands share ---- */
 
-nvmft_status nvmft_io_open(struct request *req, bool change)
+/* The view has changed since the command was parsed: what was checked then is checked again. */
+static nvmft_status io_look_again(struct request *req, bool change)
 {
-	const struct ns_view *nsv = nvmft_io_ns(req);
-	int ret;
+	const struct ns_view *nsv = nvmft_io_parse_ns(req);
 
-	if (unlikely(!nsv))
+	if (!nsv)
 		return SC_DNR(INVALID_NS);
-	if (unlikely(!nvmft_io_in_range(nsv, req->io.lba, req->io.blocks)))
+	if (!nvmft_io_in_range(nsv, req->io.lba, req->io.blocks))
 		return SC_DNR(LBA_RANGE);
-	if (unlikely(change && nsv->read_only))
-		return SC_DNR(NS_WRITE_PROTECTED);
-	req->nsv = nsv;
-	ret = channel_get(req_group(req), nsv, &req->channel);
-	if (likely(!ret))
-		return 0;
-	req->channel = NULL;
-	return nvmft_status_from_errno(ret);
+	return change && nsv->read_only ? SC_DNR(NS_WRITE_PROTECTED) : 0;
 }
 
-bool nvmft_io_begin(struct request *req, bool change)
+static inline nvmft_status io_open(struct request *req, bool change)
 {
-	nvmft_status status = nvmft_io_open(req, change);
+	struct nvmft_poll_group *group = req_group(req);
+	nvmft_status status;
+	int ret;
+
+	if (unlikely(req->view_gen != group->view->gen)) {
+		status = io_look_again(req, change);
+		if (status)
+			return status;
+	}
+	ret = channel_get(group, req->nsv, &req->channel);
+	return likely(!ret) ? 0 : nvmft_status_from_errno(ret);
+}
+
+nvmft_status nvmft_io_open(struct request *req, bool change)
+{
+	return io_open(req, change);
+}
+
+static inline bool io_begin(struct request *req, bool change)
+{
+	nvmft_status status = io_open(req, change);
 
 	if (likely(!status))
 		return true;
@@ -38,20 +51,36 @@ bool nvmft_io_begin(struct request *req, bool change)
 	return false;
 }
 
-void nvmft_io_end(struct request *req, nvmft_status status)
+bool nvmft_io_begin(struct request *req, bool change)
 {
+	return io_begin(req, change);
+}
+
+static void io_give_back_bounce(struct request *req)
+{
+	nvmft_pool_put(req_group(req), &req->iov_bounce);
+	req->iov_bounce.base = NULL;
+}
+
+static inline void io_end(struct request *req, nvmft_status status)
+{
+	struct ns_channel *ch = req->channel;
+
 	if (unlikely(status))
-		counter_add(&req->channel->errors, 1);
-	if (unlikely(req->iov_bounce.base)) {
-		nvmft_pool_put(req_group(req), &req->iov_bounce);
-		req->iov_bounce.base = NULL;
-	}
+		counter_add(&ch->errors, 1);
+	if (unlikely(req->iov_bounce.base))
+		io_give_back_bounce(req);
 	/* With lent pages the channel is given back together with them, at release. */
 	if (likely(!req->lent)) {
-		channel_put(req->channel);
 		req->channel = NULL;
+		channel_put(ch);
 	}
 	req_complete(req, status);
+}
+
+void nvmft_io_end(struct request *req, nvmft_status status)
+{
+	io_end(req, status);
 }
 
 nvmft_status nvmft_io_recheck(struct request *req, uint64_t lba, uint64_t blocks)
@@ -103,17 +132,22 @@ static nvmft_status io_bounce(struct request *req)
 }
 
 /* The namespace behind this NSID may have been replaced by one of another format, or one that does not lend. */
-nvmft_status nvmft_io_check_data(const struct request *req)
+static inline nvmft_status io_check_data(const struct request *req)
 {
 	if (unlikely((uint64_t)req->io.blocks * req->channel->info.block_size != req->pub.data_len))
 		return SC_DNR(INVALID_NS);
 	return likely(req->pub.iovcnt) ? 0 : SC(NS_NOT_READY);
 }
 
-nvmft_status nvmft_io_data(struct request *req)
+nvmft_status nvmft_io_check_data(const struct request *req)
+{
+	return io_check_data(req);
+}
+
+static inline nvmft_status io_data(struct request *req)
 {
 	const struct ns_channel *ch = req->channel;
-	nvmft_status status = nvmft_io_check_data(req);
+	nvmft_status status = io_check_data(req);
 
 	if (unlikely(status))
 		return status;
@@ -122,6 +156,11 @@ nvmft_status nvmft_io_data(struct request *req)
 	if (likely(!ch->align_mask || io_aligned(req->io.iov, req->io.iovcnt, ch->align_mask)))
 		return 0;
 	return io_bounce(req);
+}
+
+nvmft_status nvmft_io_data(struct request *req)
+{
+	return io_data(req);
 }
 
 /* End a command from where its next step cannot be done. */
@@ -168,14 +207,13 @@ void nvmft_change_end(struct request *req, nvmft_status status)
 
 /* ---- parsing ---- */
 
-nvmft_status nvmft_io_parse_range(struct request *req)
+static inline nvmft_status parse_range(struct request *req)
 {
 	const struct nvmft_sqe *sqe = &req->pub.sqe;
-	const struct ns_view *nsv = nvmft_io_ns(req);
+	const struct ns_view *nsv = nvmft_io_parse_ns(req);
 
 	req->io.lba = le32toh(sqe->cdw10) | (uint64_t)le32toh(sqe->cdw11) << 32;
 	req->io.blocks = sqe_lo16(sqe->cdw12) + 1u;
-	req->nsv = nsv;
 	if (unlikely(!nsv))
 		return req_error(req, SC_DNR(INVALID_NS), SQE_LOC(nsid));
 	if (unlikely(!nvmft_io_in_range(nsv, req->io.lba, req->io.blocks)))
@@ -183,9 +221,14 @@ nvmft_status nvmft_io_parse_range(struct request *req)
 	return 0;
 }
 
-nvmft_status nvmft_io_parse_rw(struct request *req, void (*execute)(struct request *), enum nvmft_dir dir)
+nvmft_status nvmft_io_parse_range(struct request *req)
 {
-	nvmft_status status = nvmft_io_parse_range(req);
+	return parse_range(req);
+}
+
+static inline nvmft_status parse_rw(struct request *req, void (*execute)(struct request *), enum nvmft_dir dir)
+{
+	nvmft_status status = parse_range(req);
 	const struct ns_view *nsv = req->nsv;
 	uint64_t len;
 
@@ -194,9 +237,14 @@ nvmft_status nvmft_io_parse_rw(struct request *req, void (*execute)(struct reque
 	len = (uint64_t)req->io.blocks << nsv->lba_shift;
 	if (unlikely(len > (uint64_t)1 << (12 + req->pub.queue->sv->subsys->mdts)))
 		return req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw12));
-	req->want_bounce = unlikely(req->pub.borrowed) && nsv->info.align > 1 && req->pub.iovcnt &&
+	req->want_bounce = unlikely(nsv->info.align > 1) && req->pub.borrowed && req->pub.iovcnt &&
 			   !io_aligned(req->pub.iov, req->pub.iovcnt, nsv->info.align - 1);
 	return req_data(req, execute, dir, len);
+}
+
+nvmft_status nvmft_io_parse_rw(struct request *req, void (*execute)(struct request *), enum nvmft_dir dir)
+{
+	return parse_rw(req, execute, dir);
 }
 
 nvmft_status nvmft_io_parse_protected(struct request *req)
@@ -230,7 +278,7 @@ static void read_end(struct request *req)
 			copy_out_bounce(req);
 		}
 	}
-	nvmft_io_end(req, status);
+	io_end(req, status);
 }
 
 static void read_start(struct request *req)
@@ -244,7 +292,7 @@ static void read_start(struct request *req)
 		req->io.iov = NULL;
 		req->io.iovcnt = 0;
 	} else {
-		status = nvmft_io_data(req);
+		status = io_data(req);
 	}
 	if (unlikely(status))
 		io_fail(req, status, read_end);
@@ -262,7 +310,7 @@ static void read_flushed(struct request *req)
 
 static void read_execute(struct request *req)
 {
-	if (unlikely(!nvmft_io_begin(req, false)))
+	if (unlikely(!io_begin(req, false)))
 		return;
 	/* FUA: what is read must be durable by then, thus out of a cache that can lose it (3.2.4). */
 	if (unlikely(req->pub.sqe.cdw12 & htole32(RW_FUA)) && req->channel->info.volatile_cache) {
@@ -274,7 +322,7 @@ static void read_execute(struct request *req)
 
 static nvmft_status read_parse(struct request *req)
 {
-	nvmft_status status = nvmft_io_parse_rw(req, read_execute, NVMFT_DIR_TO_HOST);
+	nvmft_status status = parse_rw(req, read_execute, NVMFT_DIR_TO_HOST);
 
 	if (likely(!status))
 		req->lend = req->nsv->info.lends_reads && req->pub.queue->accept_lent && !req->pub.borrowed;
@@ -309,7 +357,7 @@ void nvmft_write_start(struct request *req)
 	nvmft_status status = req->io.status;
 
 	if (likely(!status))
-		status = nvmft_io_data(req);
+		status = io_data(req);
 	if (unlikely(status)) {
 		io_fail(req, status, write_end);
 		return;
@@ -322,13 +370,13 @@ void nvmft_write_start(struct request *req)
 
 static void write_execute(struct request *req)
 {
-	if (likely(nvmft_io_begin(req, true)))
+	if (likely(io_begin(req, true)))
 		nvmft_change_begin(req, nvmft_write_start);
 }
 
 static nvmft_status write_parse(struct request *req)
 {
-	nvmft_status status = nvmft_io_parse_rw(req, write_execute, NVMFT_DIR_FROM_HOST);
+	nvmft_status status = parse_rw(req, write_execute, NVMFT_DIR_FROM_HOST);
 
 	return likely(!status) ? nvmft_io_parse_protected(req) : status;
 }
@@ -417,7 +465,7 @@ static nvmft_status flush_parse(struct request *req)
 {
 	if (req->pub.sqe.nsid == htole32(NVMFT_NSID_ALL))
 		return req_no_data(req, flush_all_execute);
-	if (!nvmft_io_ns(req))
+	if (!nvmft_io_parse_ns(req))
 		return req_error(req, SC_DNR(INVALID_NS), SQE_LOC(nsid));
 	req->io.lba = 0;
 	req->io.blocks = 0;

@@ -6,9 +6,6 @@
 #include "fused.h"
 #include "request.h"
 
-#define likely(x) __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
-
 /* CDW12 of Read, Write, Compare and Write Zeroes (NVM Command Set 1.0, 3.2). */
 #define RW_FUA (1u << 30)
 #define RW_DEAC (1u << 25)
@@ -27,6 +24,16 @@ static inline const struct ns_view *nvmft_io_ns(struct request *req)
 	const struct subsys_view *sv = req->pub.queue->sv;
 
 	return likely(sv) ? nvmft_view_ns(sv, le32toh(req->pub.sqe.nsid)) : NULL;
+}
+
+/*
+ * The same while parsing. Execution does not look again unless the view has changed since.
+ */
+static inline const struct ns_view *nvmft_io_parse_ns(struct request *req)
+{
+	req->nsv = nvmft_io_ns(req);
+	req->view_gen = req_group(req)->view->gen;
+	return req->nsv;
 }
 
 static inline bool nvmft_io_in_range(const struct ns_view *nsv, uint64_t lba, uint64_t blocks)

@@ -51,12 +51,17 @@ out_free:
 	return ret;
 }
 
-/* Only nvmft_target_destroy() frees a group: all queues and controllers are gone by then. */
+void nvmft_poll_group_release(struct nvmft_poll_group *group)
+{
+	nvmft_channels_fini(group);
+	nvmft_view_leave(group);
+}
+
+/* All queues and controllers are gone, and what nvmft_poll_group_release() does is done. */
 void nvmft_poll_group_free(struct nvmft_poll_group *group)
 {
 	struct group_transport *gt;
 
-	nvmft_channels_fini(group);
 	while ((gt = group->transports)) {
 		group->transports = gt->next;
 		if (gt->ops.group_fini)
@@ -67,7 +72,6 @@ void nvmft_poll_group_free(struct nvmft_poll_group *group)
 	nvmft_pool_fini(group);
 	nvmft_msgs_fini(group);
 	nvmft_ring_fini(group);
-	nvmft_view_leave(group);
 	free(group);
 }
 
@@ -79,6 +83,7 @@ void nvmft_poll_group_discard(struct nvmft_poll_group *group)
 	TAILQ_REMOVE(&target->groups, group, link);
 	target->ngroups--;
 	pthread_mutex_unlock(&target->view_lock);
+	nvmft_poll_group_release(group);
 	nvmft_poll_group_free(group);
 }
 

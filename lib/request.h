@@ -43,7 +43,8 @@ struct request {
 	void (*next)(struct request *req); /* after the current io, with req->io.status; NULL: the command is complete */
 	struct request *hash_next;
 	TAILQ_ENTRY(request) link; /* one of: buffer_waiters, a channel's waiters, a controller's AERs */
-	const struct ns_view *nsv; /* valid from start() to the first return to the loop only */
+	const struct ns_view *nsv; /* valid while the group's view is of generation @view_gen */
+	uint64_t view_gen;
 	struct ns_channel *channel; /* counted in channel->in_flight while set */
 	struct request *fused;      /* the other half of a fused pair */
 	_Atomic(struct request *) gate_next; /* fused.c: the next pair of the namespace, in whatever group */

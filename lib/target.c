@@ -171,8 +171,8 @@ out:
 	return ret;
 }
 
-/* Completions on their way, e.g. of a namespace that was removed just before the end. */
-static void target_run_late_calls(struct nvmft_target *target)
+/* Completions on their way, and those of what is freed here: there is no other thread to run them. */
+static void target_run_calls(struct nvmft_target *target)
 {
 	struct nvmft_poll_group *group;
 	int n;
@@ -188,12 +188,28 @@ static void target_free_groups(struct nvmft_target *target)
 {
 	struct nvmft_poll_group *group;
 
-	target_run_late_calls(target);
 	while ((group = TAILQ_FIRST(&target->groups))) {
-		/* The last group carries the completions of what is freed with it. */
 		TAILQ_REMOVE(&target->groups, group, link);
 		nvmft_poll_group_free(group);
 	}
+}
+
+/*
+ * Backends are closed before the groups go: a thread of a backend may still be on its way out of nvmft_io_done_remote().
+ */
+static void target_close_backends(struct nvmft_target *target)
+{
+	struct nvmft_poll_group *group;
+
+	target_run_calls(target);
+	TAILQ_FOREACH(group, &target->groups, link)
+		nvmft_poll_group_release(group);
+	nvmft_view_fini(target);
+	nvmft_ports_free(target);
+	nvmft_subsystems_free(target);
+	nvmft_hosts_free(target);
+	nvmft_subsystem_put(target->discovery);
+	target_run_calls(target);
 }
 
 int nvmft_target_destroy(struct nvmft_target *target)
@@ -203,12 +219,8 @@ int nvmft_target_destroy(struct nvmft_target *target)
 	if (atomic_load(&target->state) != TARGET_STOPPED && nvmft_target_any_group(target))
 		return -EBUSY;
 	nvmft_threads_stop(target);
+	target_close_backends(target);
 	target_free_groups(target);
-	nvmft_view_fini(target);
-	nvmft_ports_free(target);
-	nvmft_subsystems_free(target);
-	nvmft_hosts_free(target);
-	nvmft_subsystem_put(target->discovery);
 	free(target->free_slots);
 	pthread_mutex_destroy(&target->view_lock);
 	pthread_mutex_destroy(&target->lock);
