@@ -3,6 +3,7 @@
  * Namespaces as poll groups see them: opening and closing channels, and the way of an I/O to the backend and back.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "channel.h"
@@ -316,9 +317,11 @@ int nvmft_channels_arm(struct nvmft_poll_group *group)
 
 void nvmft_backend_log(const struct nvmft_backend *backend, enum nvmft_log_level level, const char *format, ...)
 {
+	char prefix[64];
 	va_list ap;
 
+	snprintf(prefix, sizeof(prefix), "backend %s: ", backend->ops->name);
 	va_start(ap, format);
-	nvmft_vlog(backend->target, level, backend->ops->name, format, ap);
+	nvmft_vlog(backend->target, level, prefix, format, ap);
 	va_end(ap);
 }

@@ -269,7 +269,7 @@ static void ns_undo_create(struct nvmft_namespace *ns)
 
 static int ns_add_locked(struct nvmft_subsystem *subsys, struct nvmft_namespace_opts *opts, struct nvmft_namespace **out)
 {
-	struct nvmft_namespace *ns;
+	struct nvmft_namespace *ns = NULL;
 	int ret = nvmft_target_check_running(subsys->target);
 
 	if (!ret)

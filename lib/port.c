@@ -201,16 +201,17 @@ static int port_add_locked(struct nvmft_target *target, struct nvmft_port_opts *
 		port_free(port);
 		return ret;
 	}
+	port->start_call.fn = port_start_call;
+	nvmft_poll_group_call(port->group, &port->start_call);
 	TAILQ_INSERT_TAIL(&target->ports, port, link);
 	ret = nvmft_view_publish(target, NULL, true);
 	if (ret) {
+		/* The listener belongs to the transport by now, which gives it back on the group's thread only. */
 		TAILQ_REMOVE(&target->ports, port, link);
 		nvmft_port_stop_accepting(port);
 		nvmft_port_put(port);
 		return ret;
 	}
-	port->start_call.fn = port_start_call;
-	nvmft_poll_group_call(port->group, &port->start_call);
 	*out = port;
 	return 0;
 }

@@ -151,7 +151,13 @@ static bool request_privileged(const struct request *req)
 {
 	const struct nvmft_queue *queue = req->pub.queue;
 
-	return queue->qid == 0 || queue->state != QUEUE_LIVE;
+	/* The second half of a fused pair is waited for by a first half that holds buffers. */
+	return queue->qid == 0 || queue->state != QUEUE_LIVE || req->fused;
+}
+
+static bool request_wants_buffers(const struct request *req)
+{
+	return (!req->pub.borrowed && !req->lend) || req->want_bounce;
 }
 
 /* Both buffers or none, so that requests cannot hold one each and wait for the other's. */
@@ -226,7 +232,9 @@ static bool request_begin(struct request *req)
 		return true;
 	}
 	/* Those who wait already go first. */
-	if (!TAILQ_EMPTY(&group->buffer_waiters) && !request_privileged(req))
+	if (!request_wants_buffers(req))
+		ret = 0;
+	else if (!TAILQ_EMPTY(&group->buffer_waiters) && !request_privileged(req))
 		ret = -EAGAIN;
 	else
 		ret = request_grant(req);

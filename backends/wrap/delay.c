@@ -36,7 +36,7 @@ static void unhold(struct delay_io *di)
 	atomic_fetch_sub(&rule->held, 1);
 }
 
-/* Its time has come: delay_poll() sees that the timer is not armed any more, in the same pass. */
+/* Its time has come: delay_poll() will see that the timer is not armed any more. */
 static void delay_timer(struct nvmft_timer *timer)
 {
 	(void)timer;

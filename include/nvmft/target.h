@@ -82,7 +82,7 @@ NVMFT_API int nvmft_target_create(const struct nvmft_target_opts *opts, struct n
  * called.
  *
  * Context: any thread.
- * Return: 0; -EALREADY when stopping or stopped. A target without poll groups has
+ * Return: 0; -EALREADY when stopping or stopped; -ENOMEM, and nothing changed. A target without poll groups has
  * nothing to wait for: -ENXIO, and it can be destroyed at once.
  */
 NVMFT_API int nvmft_target_stop(struct nvmft_target *target, struct nvmft_done *done);

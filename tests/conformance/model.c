@@ -123,9 +123,6 @@ static void test_model(void **state)
 	uint64_t seed = number("CONF_SEED", 20240607), ops = number("CONF_OPS", 10000);
 	struct model m = {.c = c, .rng = seed, .bs = c->block_size, .keeps = !conf_deallocates(c)};
 
-	/* A real flush of the file takes milliseconds; a tenth of the commands says as much. */
-	if (c->path[0] && !getenv("CONF_OPS"))
-		ops /= 10;
 	m.shadow = calloc(MODEL_BLOCKS, m.bs);
 	assert_non_null(m.shadow);
 	print_message("seed %llu, %llu commands\n", (unsigned long long)seed, (unsigned long long)ops);

@@ -169,7 +169,7 @@ static int teardown(void **state)
 
 static struct ns_channel *channel(struct fixture *f)
 {
-	struct ns_channel *ch;
+	struct ns_channel *ch = NULL;
 
 	assert_int_equal(channel_get(&f->group, &f->nsv, &ch), 0);
 	return ch;

@@ -112,7 +112,8 @@ struct nvmft_io {
  * @align: alignment of buffers in memory that I/O needs, a power of two up to 4096; 0 or 1 for none. The core
  *        copies when a transport's own buffers are not aligned.
  * @depth: most I/Os per channel at once; 0 for no limit. The core never exceeds it.
- * @max_bytes: most data bytes of one I/O, 0 for no limit; the core splits nothing, it lowers MDTS
+ * @max_bytes: most data bytes of one I/O, 0 for no limit; the core splits nothing: a backend that takes less than the
+ *        subsystem's max_io_size is refused
  * @preferred_blocks: preferred write size and alignment in blocks, 0 unknown (NPWG, NPWA)
  */
 struct nvmft_backend_info {

@@ -71,7 +71,7 @@ struct nvmft_port_config {
  * @listen: required. Check the address and options, bind; do not accept yet. Context: control. -EINVAL,
  *        -EADDRINUSE, -EADDRNOTAVAIL..., with nvmft_port_log() saying why. On failure nothing is left behind.
  * @accept_start: required. Accept connections from now on. Context: the thread of the group that serves the listener.
- * @accept_stop: required; may come without accept_start. Accept no more and release what listen took, then call nvmft_port_closed(), now or later. The connections that
+ * @accept_stop: required. Accept no more and release what listen took, then call nvmft_port_closed(), now or later. The connections that
  *        are there stay. Context: as accept_start.
  * @address: optional. The address in use as nvmft_port_address() gives it. Context: any thread after listen.
  * @group_init, @group_fini: optional. A poll group gets its first queue of this transport, or is freed. Context: the group's thread, or
