@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A backend of one's own in four functions: memory in which every byte is stored scrambled (XOR with a key). What it does
- * not declare (FUA, Write Zeroes, Compare, deallocation), the library emulates or does not offer.
+ * A backend of one's own in four functions: memory in which every byte is stored scrambled (XOR with a key). What it
+ * does not declare (FUA, Write Zeroes, Compare, deallocation), the library emulates or does not offer.
  *
- * The program proves it by itself: as a host over loopback it connects, writes a block, reads it back, and looks into the
- * backend's memory. Exit status 0: all as expected.
+ * The program proves it by itself: as a host over loopback it connects, writes a block, reads it back, and looks into
+ * the backend's memory. Exit status 0: all as expected.
  */
 #include <endian.h>
 #include <errno.h>
@@ -137,9 +137,15 @@ static void wait_pending(struct client *c)
 
 static struct nvmft_loopback_queue *connect_queue(struct client *c, uint16_t qid)
 {
-	struct nvmft_loopback_opts opts = {.size = sizeof(opts), .port = c->port, .group = c->group, .subnqn = NQN, .qid = qid,
-					   .cntlid = qid ? c->cntlid : 0, .connected = connected,
-					   .disconnected = disconnected, .ctx = c};
+	struct nvmft_loopback_opts opts = {.size = sizeof(opts),
+					   .port = c->port,
+					   .group = c->group,
+					   .subnqn = NQN,
+					   .qid = qid,
+					   .cntlid = qid ? c->cntlid : 0,
+					   .connected = connected,
+					   .disconnected = disconnected,
+					   .ctx = c};
 	struct nvmft_loopback_queue *queue;
 
 	c->pending++;
@@ -160,7 +166,8 @@ static void command_done(struct nvmft_loopback_cmd *cmd)
 }
 
 /* Returns the status field of the completion, 0 for success. */
-static unsigned int execute(struct client *c, struct nvmft_loopback_queue *queue, const struct nvmft_sqe *sqe, void *data, size_t len)
+static unsigned int execute(struct client *c, struct nvmft_loopback_queue *queue, const struct nvmft_sqe *sqe,
+			    void *data, size_t len)
 {
 	struct command command = {.cmd = {.data = data, .data_len = len, .done = command_done}, .client = c};
 	struct nvmft_cqe cqe;
@@ -221,8 +228,10 @@ int main(void)
 {
 	struct scramble_opts scramble_opts = {.blocks = 2048, .key = 0x5a, .memory = calloc(2048, BLOCK)};
 	struct nvmft_target_opts target_opts = {.size = sizeof(target_opts), .log = {.write = log_line}};
-	struct nvmft_subsystem_opts subsystem_opts = {.size = sizeof(subsystem_opts), .nqn = NQN, .allow_any_host = true};
-	struct nvmft_namespace_opts ns_opts = {.size = sizeof(ns_opts), .backend = &scramble_ops, .backend_opts = &scramble_opts};
+	struct nvmft_subsystem_opts subsystem_opts = {
+		.size = sizeof(subsystem_opts), .nqn = NQN, .allow_any_host = true};
+	struct nvmft_namespace_opts ns_opts = {
+		.size = sizeof(ns_opts), .backend = &scramble_ops, .backend_opts = &scramble_opts};
 	struct nvmft_port_opts port_opts = {.size = sizeof(port_opts), .transport = nvmft_transport_loopback()};
 	struct nvmft_done done = {.fn = on_stopped};
 	struct nvmft_subsystem *subsystem;

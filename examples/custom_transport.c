@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A transport of one's own, plugged into the library through <nvmft/provider/transport.h> alone: a mailbox in memory. The
- * host puts a command in a slot, the target takes it out and puts the completion in the same slot.
+ * A transport of one's own, plugged into the library through <nvmft/provider/transport.h> alone: a mailbox in memory.
+ * The host puts a command in a slot, the target takes it out and puts the completion in the same slot.
  *
  * The program proves it by itself: it connects to a controller through the mailbox, identifies it and disconnects. Exit
  * status 0: all as expected.
@@ -103,7 +103,8 @@ static void take(struct mb_queue *mq, struct slot *slot)
 
 	request = nvmft_request_get(mq->queue, &error);
 	if (!request) {
-		mq->closing |= error == -EOVERFLOW; /* the host broke the protocol; otherwise try again in the next pass */
+		mq->closing |=
+			error == -EOVERFLOW; /* the host broke the protocol; otherwise try again in the next pass */
 		return;
 	}
 	mr = request->priv;
@@ -153,7 +154,8 @@ static void send_response(struct mb_request *mr)
 	struct nvmft_request *request = mr->request;
 	uint8_t *to = mr->slot->data;
 
-	for (uint32_t i = 0; request->dir == NVMFT_DIR_TO_HOST && request->cqe.status == 0 && i < request->iovcnt; i++) {
+	for (uint32_t i = 0; request->dir == NVMFT_DIR_TO_HOST && request->cqe.status == 0 && i < request->iovcnt;
+	     i++) {
 		memcpy(to, request->iov[i].base, request->iov[i].len);
 		to += request->iov[i].len;
 	}
@@ -223,8 +225,9 @@ static int mb_poll(struct nvmft_transport_group *tg)
 }
 
 /*
- * Memory does not wake a sleeper. Here the host is on the same thread and posts between two polls, so that it is enough to
- * look once more; for a host elsewhere a transport has an eventfd or the like on the group's ring, see nvmft/provider/ring.h.
+ * Memory does not wake a sleeper. Here the host is on the same thread and posts between two polls, so that it is enough
+ * to look once more; for a host elsewhere a transport has an eventfd or the like on the group's ring, see
+ * nvmft/provider/ring.h.
  */
 static int mb_arm(struct nvmft_transport_group *tg)
 {
@@ -284,7 +287,8 @@ static void expect(const char *what, bool good)
 }
 
 /* Returns the status field of the completion; its data is in the slot. */
-static unsigned int execute(struct nvmft_poll_group *group, struct mailbox *box, struct nvmft_sqe sqe, uint32_t data_len)
+static unsigned int execute(struct nvmft_poll_group *group, struct mailbox *box, struct nvmft_sqe sqe,
+			    uint32_t data_len)
 {
 	struct slot *slot = &box->slots[0];
 

@@ -5,8 +5,8 @@
  *
  *   ./epoll_host [ADDRESS [PORT]]
  *
- * Once a second it prints what the target has done, if that changed. A line on standard input is a command: "grow" doubles
- * the namespace's volume and tells the target, "quit" ends the program, as SIGTERM does.
+ * Once a second it prints what the target has done, if that changed. A line on standard input is a command: "grow"
+ * doubles the namespace's volume and tells the target, "quit" ends the program, as SIGTERM does.
  */
 #include <errno.h>
 #include <nvmft/nvmft.h>
@@ -91,7 +91,8 @@ static void timer_ready(struct host *host, int fd)
 	if (stats.admin_cmds + stats.io_cmds == host->last_cmds)
 		return;
 	host->last_cmds = stats.admin_cmds + stats.io_cmds;
-	printf("%llu connections, %llu commands\n", (unsigned long long)stats.connections, (unsigned long long)host->last_cmds);
+	printf("%llu connections, %llu commands\n", (unsigned long long)stats.connections,
+	       (unsigned long long)host->last_cmds);
 	fflush(stdout);
 }
 
@@ -173,8 +174,9 @@ static void wait_and_dispatch(struct host *host, int timeout)
 }
 
 /*
- * The group is polled until it is idle and then armed: from there on its descriptor becomes readable at the next event, so
- * that sleeping loses nothing. -EAGAIN says that something has come meanwhile; the host's own events still get their turn.
+ * The group is polled until it is idle and then armed: from there on its descriptor becomes readable at the next event,
+ * so that sleeping loses nothing. -EAGAIN says that something has come meanwhile; the host's own events still get their
+ * turn.
  */
 static void run(struct host *host)
 {
@@ -194,8 +196,8 @@ static void set_up(struct host *host, const char *traddr, const char *trsvcid)
 	struct nvmft_file_opts file_opts = {.size = sizeof(file_opts)};
 	struct nvmft_namespace_opts ns_opts = {
 		.size = sizeof(ns_opts), .backend = nvmft_backend_file(), .backend_opts = &file_opts};
-	struct nvmft_port_opts port_opts = {.size = sizeof(port_opts), .transport = nvmft_transport_tcp(),
-					    .traddr = traddr, .trsvcid = trsvcid};
+	struct nvmft_port_opts port_opts = {
+		.size = sizeof(port_opts), .transport = nvmft_transport_tcp(), .traddr = traddr, .trsvcid = trsvcid};
 	char path[32], address[256], service[32];
 	struct nvmft_subsystem *subsystem;
 	struct nvmft_port *port;

@@ -48,9 +48,9 @@ int main(int argc, char **argv)
 	struct nvmft_memory_opts memory_opts = {.size = sizeof(memory_opts), .bytes = 64 << 20};
 	struct nvmft_namespace_opts ns_opts = {
 		.size = sizeof(ns_opts), .backend = nvmft_backend_memory(), .backend_opts = &memory_opts};
+	const char *traddr = argc > 1 ? argv[1] : "127.0.0.1", *trsvcid = argc > 2 ? argv[2] : "4420";
 	struct nvmft_port_opts port_opts = {
-		.size = sizeof(port_opts), .transport = nvmft_transport_tcp(),
-		.traddr = argc > 1 ? argv[1] : "127.0.0.1", .trsvcid = argc > 2 ? argv[2] : "4420"};
+		.size = sizeof(port_opts), .transport = nvmft_transport_tcp(), .traddr = traddr, .trsvcid = trsvcid};
 	struct nvmft_done done = {.fn = on_stopped};
 	struct nvmft_subsystem *subsystem;
 	struct nvmft_target *target;

@@ -50,13 +50,15 @@ static void start(struct service *s, const char *traddr, const char *trsvcid)
 {
 	struct nvmft_target_opts target_opts = {.size = sizeof(target_opts), .log = {.write = log_line, .ctx = s}};
 	struct nvmft_threads_opts threads_opts = {.size = sizeof(threads_opts), .threads = 1, .mode = NVMFT_POLL_NEVER};
-	struct nvmft_subsystem_opts subsystem_opts = {.size = sizeof(subsystem_opts), .nqn = "nqn.2024-01.org.nvmft:twin",
-						      .serial = s->name, .allow_any_host = true};
+	struct nvmft_subsystem_opts subsystem_opts = {.size = sizeof(subsystem_opts),
+						      .nqn = "nqn.2024-01.org.nvmft:twin",
+						      .serial = s->name,
+						      .allow_any_host = true};
 	struct nvmft_memory_opts memory_opts = {.size = sizeof(memory_opts), .bytes = 16 << 20};
 	struct nvmft_namespace_opts ns_opts = {
 		.size = sizeof(ns_opts), .backend = nvmft_backend_memory(), .backend_opts = &memory_opts};
-	struct nvmft_port_opts port_opts = {.size = sizeof(port_opts), .transport = nvmft_transport_tcp(),
-					    .traddr = traddr, .trsvcid = trsvcid};
+	struct nvmft_port_opts port_opts = {
+		.size = sizeof(port_opts), .transport = nvmft_transport_tcp(), .traddr = traddr, .trsvcid = trsvcid};
 	struct nvmft_subsystem *subsystem;
 	struct nvmft_port *port;
 	char address[256], service[32];

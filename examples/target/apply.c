@@ -21,12 +21,13 @@ static const char *reason(int err)
 
 void apply_complain(struct apply *a, const char *where, const char *key, const char *value, int err)
 {
-	log_print(NVMFT_LOG_ERROR, "%s: %s%s%s: %s: %s", a->next->source, where, *where && *key ? "." : "", key, value, reason(err));
+	log_print(NVMFT_LOG_ERROR, "%s: %s%s%s: %s: %s", a->next->source, where, *where && *key ? "." : "", key, value,
+		  reason(err));
 }
 
 /*
- * What goes away goes first, so that its addresses, names and files are free. Access is narrowed before anything new can be
- * reached, and a port is opened last, when all that it leads to is there.
+ * What goes away goes first, so that its addresses, names and files are free. Access is narrowed before anything new
+ * can be reached, and a port is opened last, when all that it leads to is there.
  */
 void apply(struct apply *a)
 {

@@ -7,8 +7,9 @@
 #include "config.h"
 
 /*
- * From one configuration to the next with the fewest changes to the running target. Objects of @next that are in service
- * afterwards have their live members set; what could not be done is reported and left out, and tried again the next time.
+ * From one configuration to the next with the fewest changes to the running target. Objects of @next that are in
+ * service afterwards have their live members set; what could not be done is reported and left out, and tried again the
+ * next time.
  */
 struct apply {
 	struct nvmft_target *target;
@@ -36,8 +37,8 @@ void apply_add_ports(struct apply *a);
 int apply_add_namespace(struct apply *a, struct subsystem_config *s, struct ns_config *ns);
 
 /*
- * Wait for the completion of an asynchronous control operation. A waiter that was not answered in time stays allocated, as
- * the library will still call it.
+ * Wait for the completion of an asynchronous control operation. A waiter that was not answered in time stays allocated,
+ * as the library will still call it.
  */
 struct waiter;
 struct waiter *waiter_new(void);

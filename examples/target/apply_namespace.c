@@ -21,7 +21,8 @@ static int create_file(const struct ns_config *ns)
 	return err;
 }
 
-static int add(struct subsystem_config *s, struct ns_config *ns, const struct nvmft_backend_ops *ops, const void *backend_opts)
+static int add(struct subsystem_config *s, struct ns_config *ns, const struct nvmft_backend_ops *ops,
+	       const void *backend_opts)
 {
 	struct nvmft_namespace_opts opts = {
 		.size = sizeof(opts),
@@ -94,7 +95,10 @@ int apply_add_namespace(struct apply *a, struct subsystem_config *s, struct ns_c
 	if (ret == 0)
 		return 0;
 	ns->live = NULL;
-	apply_complain(a, ns->where, a->next->from_file ? key : "", ns->path ? ns->path : ns->backend == BACKEND_NULL ? "null" : "memory",
+	apply_complain(a, ns->where, a->next->from_file ? key : "",
+		       ns->path                      ? ns->path
+		       : ns->backend == BACKEND_NULL ? "null"
+						     : "memory",
 		       ret);
 	return ret;
 }

@@ -36,7 +36,8 @@ static void remove_subsystem(struct apply *a, struct subsystem_config *s)
 
 	a->changes++;
 	if (ret < 0)
-		log_print(NVMFT_LOG_WARN, "subsystem %s is not gone yet: %s", s->nqn, ret == -ETIMEDOUT ? "I/O is still going on" : "no memory");
+		log_print(NVMFT_LOG_WARN, "subsystem %s is not gone yet: %s", s->nqn,
+			  ret == -ETIMEDOUT ? "I/O is still going on" : "no memory");
 	s->live = NULL;
 	forget_links(a, s->nqn);
 }

@@ -242,12 +242,12 @@ bool subsystem_same(const struct subsystem_config *a, const struct subsystem_con
 bool port_same(const struct port_config *a, const struct port_config *b)
 {
 	return a->portid == b->portid && address_equal(&a->addr, &b->addr) && text_equal(a->announce, b->announce) &&
-	       a->in_capsule_size == b->in_capsule_size &&
-	       a->max_queue_depth == b->max_queue_depth && a->max_connections == b->max_connections &&
-	       a->max_pending == b->max_pending && a->max_pending_per_address == b->max_pending_per_address &&
-	       a->maxh2cdata == b->maxh2cdata && a->backlog == b->backlog && a->cpda == b->cpda &&
-	       a->priority == b->priority && a->sndbuf == b->sndbuf && a->rcvbuf == b->rcvbuf &&
-	       a->no_hdgst == b->no_hdgst && a->no_ddgst == b->no_ddgst && a->reuseport == b->reuseport;
+	       a->in_capsule_size == b->in_capsule_size && a->max_queue_depth == b->max_queue_depth &&
+	       a->max_connections == b->max_connections && a->max_pending == b->max_pending &&
+	       a->max_pending_per_address == b->max_pending_per_address && a->maxh2cdata == b->maxh2cdata &&
+	       a->backlog == b->backlog && a->cpda == b->cpda && a->priority == b->priority && a->sndbuf == b->sndbuf &&
+	       a->rcvbuf == b->rcvbuf && a->no_hdgst == b->no_hdgst && a->no_ddgst == b->no_ddgst &&
+	       a->reuseport == b->reuseport;
 }
 
 bool referral_same(const struct referral_config *a, const struct referral_config *b)

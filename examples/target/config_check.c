@@ -60,7 +60,8 @@ static void check_ns_backend(const struct ns_config *ns, bool from_file, struct 
 		if (ns->path)
 			report_error_at(r, ns->where, path_key, ns->path, "this backend has no path");
 		if (ns->buffered || ns->create)
-			report_error_at(r, ns->where, ns->create ? "create" : "buffered", "1", "is for the file backend only");
+			report_error_at(r, ns->where, ns->create ? "create" : "buffered", "1",
+					"is for the file backend only");
 	}
 	if (ns->create && ns->read_only)
 		report_error_at(r, ns->where, "create", "1", "does not go with read_only");
@@ -71,7 +72,8 @@ static void check_ns_backend(const struct ns_config *ns, bool from_file, struct 
 static void settle_ns(struct ns_config *ns, struct report *r)
 {
 	if (ns->path && ns->backend_path && strcmp(ns->path, ns->backend_path))
-		report_error_at(r, ns->where, "backend.path", ns->backend_path, "expected the same as device.path, or only one of them");
+		report_error_at(r, ns->where, "backend.path", ns->backend_path,
+				"expected the same as device.path, or only one of them");
 	if (!ns->path && ns->backend_path)
 		ns->path = xstrdup(ns->backend_path);
 	if (ns->backend == BACKEND_UNSET)
@@ -150,7 +152,8 @@ static void check_namespaces(struct subsystem_config *s, bool from_file, struct 
 
 		snprintf(number, sizeof(number), "%" PRIu64, s->ns[i].nsid);
 		if (s->ns[i].nsid > s->max_namespaces)
-			report_error_at(r, s->ns[i].where, "nsid", number, "is above options.max_namespaces, %" PRIu64, s->max_namespaces);
+			report_error_at(r, s->ns[i].where, "nsid", number, "is above options.max_namespaces, %" PRIu64,
+					s->max_namespaces);
 	}
 }
 
@@ -171,10 +174,12 @@ static void check_allowed_hosts(const struct config *c, const struct subsystem_c
 	check_unique_texts(r, s->where, "allowed_hosts", &s->allowed_hosts);
 	for (size_t i = 0; i < s->allowed_hosts.n; i++) {
 		if (names_complete(c) && !config_find_host(c, s->allowed_hosts.item[i]))
-			report_error_at(r, s->where, "allowed_hosts", s->allowed_hosts.item[i], "expected a host that is in \"hosts\"");
+			report_error_at(r, s->where, "allowed_hosts", s->allowed_hosts.item[i],
+					"expected a host that is in \"hosts\"");
 	}
 	if (!s->allow_any_host && !s->allowed_hosts.n && c->from_file)
-		report_warning_at(r, s->where, "allowed_hosts", "[]", "no host can connect, as attr.allow_any_host is not 1");
+		report_warning_at(r, s->where, "allowed_hosts", "[]",
+				  "no host can connect, as attr.allow_any_host is not 1");
 }
 
 static void check_subsystems(const struct config *c, struct report *r)
@@ -191,7 +196,8 @@ static void check_subsystems(const struct config *c, struct report *r)
 			char number[24];
 
 			snprintf(number, sizeof(number), "%" PRIu64, s->cntlid_min);
-			report_error_at(r, s->where, "attr.cntlid_min", number, "expected at most cntlid_max, %" PRIu64, s->cntlid_max);
+			report_error_at(r, s->where, "attr.cntlid_min", number, "expected at most cntlid_max, %" PRIu64,
+					s->cntlid_max);
 		}
 		check_allowed_hosts(c, s, r);
 		check_namespaces(s, c->from_file, r);
@@ -207,7 +213,8 @@ static void check_address(struct address *a, const char *where, struct report *r
 	if (!a->adrfam)
 		a->adrfam = family;
 	if (a->adrfam != family)
-		report_error_at(r, where, "addr.traddr", a->traddr, "expected an IPv%d address, as adrfam says", a->adrfam == 1 ? 4 : 6);
+		report_error_at(r, where, "addr.traddr", a->traddr, "expected an IPv%d address, as adrfam says",
+				a->adrfam == 1 ? 4 : 6);
 }
 
 static void check_referrals(const struct port_config *p, struct report *r)
@@ -217,8 +224,10 @@ static void check_referrals(const struct port_config *p, struct report *r)
 
 		check_address(&ref->addr, ref->where, r);
 		for (size_t j = 0; j < i; j++) {
-			if (ref->enable && p->referrals[j].enable && ref->addr.traddr && address_equal(&ref->addr, &p->referrals[j].addr))
-				report_error_at(r, ref->where, "addr.traddr", ref->addr.traddr, "is the same as of %s", p->referrals[j].where);
+			if (ref->enable && p->referrals[j].enable && ref->addr.traddr &&
+			    address_equal(&ref->addr, &p->referrals[j].addr))
+				report_error_at(r, ref->where, "addr.traddr", ref->addr.traddr, "is the same as of %s",
+						p->referrals[j].where);
 		}
 	}
 }
@@ -239,8 +248,8 @@ static void check_port_unique(const struct config *c, size_t i, struct report *r
 		if (p->portid && p->portid == c->ports[j].portid)
 			report_error_at(r, p->where, "portid", number, "is the same as of %s", c->ports[j].where);
 		if (ports_collide(p, &c->ports[j]))
-			report_error_at(r, p->where, "addr.traddr", p->addr.traddr, "address and trsvcid are the same as of %s",
-					c->ports[j].where);
+			report_error_at(r, p->where, "addr.traddr", p->addr.traddr,
+					"address and trsvcid are the same as of %s", c->ports[j].where);
 	}
 }
 
@@ -276,7 +285,8 @@ static void check_ports(struct config *c, struct report *r)
 		check_unique_texts(r, p->where, "subsystems", &p->subsystems);
 		for (size_t j = 0; j < p->subsystems.n; j++) {
 			if (names_complete(c) && !config_find_subsystem(c, p->subsystems.item[j]))
-				report_error_at(r, p->where, "subsystems", p->subsystems.item[j], "expected a subsystem that is in \"subsystems\"");
+				report_error_at(r, p->where, "subsystems", p->subsystems.item[j],
+						"expected a subsystem that is in \"subsystems\"");
 		}
 	}
 	assign_portids(c);
@@ -298,7 +308,8 @@ static void check_file(const struct ns_config *ns, const char *key, struct repor
 
 	if (stat(ns->path, &st) < 0) {
 		if (errno != ENOENT || !ns->create)
-			report_warning_at(r, ns->where, key, ns->path, "%s; the others would be served without it", strerror(errno));
+			report_warning_at(r, ns->where, key, ns->path, "%s; the others would be served without it",
+					  strerror(errno));
 	} else if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
 		report_warning_at(r, ns->where, key, ns->path, "is no regular file and no block device");
 	} else if (access(ns->path, ns->read_only ? R_OK : R_OK | W_OK) < 0) {

@@ -68,7 +68,8 @@ static void read_ana_state(struct report *r, struct json_object *json, void *obj
 {
 	static const struct choice states[] = {{"optimized", 0}, {NULL, 0}};
 	static const struct field fields[] = {
-		{"state", FIELD_REFUSED, .choices = states, .expected = "ANA; hosts would take this path for optimized"},
+		{"state", FIELD_REFUSED, .choices = states,
+		 .expected = "ANA; hosts would take this path for optimized"},
 	};
 	static const struct field_table table = FIELD_TABLE(fields);
 

@@ -44,7 +44,8 @@ static int start_threads(struct engine *e, const struct target_config *t)
 		return 0;
 	}
 	if (ret == -EINVAL && t->ncpus)
-		log_print(NVMFT_LOG_ERROR, "cannot bind the threads: a processor of \"cpus\" is not there or not allowed");
+		log_print(NVMFT_LOG_ERROR,
+			  "cannot bind the threads: a processor of \"cpus\" is not there or not allowed");
 	else
 		log_print(NVMFT_LOG_ERROR, "cannot start the threads: %s%s", strerror(-ret),
 			  ret == -ENOSYS || ret == -EPERM ? " (is io_uring there and allowed?)" : "");
@@ -70,7 +71,8 @@ static int verdict(const struct apply *a)
 	if (!a->next->from_file && a->failed_namespaces && !any_namespace(a->next))
 		return EXIT_MISTAKE;
 	if (a->failed_namespaces)
-		log_print(NVMFT_LOG_WARN, "%u namespaces are not served, see above; SIGHUP tries them again", a->failed_namespaces);
+		log_print(NVMFT_LOG_WARN, "%u namespaces are not served, see above; SIGHUP tries them again",
+			  a->failed_namespaces);
 	return EXIT_DONE;
 }
 
@@ -122,7 +124,8 @@ void engine_reload(struct engine *e, struct config *config)
 	config_free(e->config);
 	e->config = config;
 	log_print(a.failed_objects || a.failed_namespaces ? NVMFT_LOG_WARN : NVMFT_LOG_INFO,
-		  "configuration read again: %u changes, %u of them failed", a.changes, a.failed_objects + a.failed_namespaces);
+		  "configuration read again: %u changes, %u of them failed", a.changes,
+		  a.failed_objects + a.failed_namespaces);
 }
 
 static void stopped(struct nvmft_done *done, int result)
@@ -173,7 +176,8 @@ void engine_print_connect(const struct engine *e, FILE *out)
 			continue;
 		nvmft_port_address(p->live, traddr, trsvcid);
 		for (size_t j = 0; j < p->linked.n; j++)
-			fprintf(out, "nvme connect -t tcp -a %s -s %s -n %s\n", reachable(traddr, p->announce), trsvcid, p->linked.item[j]);
+			fprintf(out, "nvme connect -t tcp -a %s -s %s -n %s\n", reachable(traddr, p->announce), trsvcid,
+				p->linked.item[j]);
 	}
 }
 
@@ -187,5 +191,6 @@ void engine_summary(const struct engine *e, char *text, size_t len)
 		for (size_t j = 0; j < e->config->subsystems[i].nns; j++)
 			namespaces += e->config->subsystems[i].ns[j].live != NULL;
 	}
-	snprintf(text, len, "Serving %zu namespaces of %zu subsystems on %zu ports", namespaces, e->config->nsubsystems, ports);
+	snprintf(text, len, "Serving %zu namespaces of %zu subsystems on %zu ports", namespaces, e->config->nsubsystems,
+		 ports);
 }

@@ -57,7 +57,8 @@ static bool address_valid(const char *text)
 	plain[len] = '\0';
 	if (!text[len] && inet_pton(AF_INET, plain, bytes) == 1)
 		return true;
-	return inet_pton(AF_INET6, plain, bytes) == 1 && (!text[len] || (text[len + 1] && strlen(text + len) <= IF_NAMESIZE));
+	return inet_pton(AF_INET6, plain, bytes) == 1 &&
+	       (!text[len] || (text[len + 1] && strlen(text + len) <= IF_NAMESIZE));
 }
 
 static bool set_text(void *place, const char *text, bool good)
@@ -91,7 +92,8 @@ static bool set_number(const struct field *f, void *place, const char *text)
 
 	if (f->kind == FIELD_AUTO && !strcmp(text, "-1"))
 		value = FIELD_AUTO_VALUE;
-	else if ((f->kind == FIELD_SIZE ? !parse_size(text, &value) : !parse_uint(text, &value)) || !number_in_range(f, value))
+	else if ((f->kind == FIELD_SIZE ? !parse_size(text, &value) : !parse_uint(text, &value)) ||
+		 !number_in_range(f, value))
 		return false;
 	*(uint64_t *)place = value;
 	return true;

@@ -62,21 +62,24 @@ struct field_table {
 	size_t n;
 };
 
-#define FIELD_TABLE(array) {(array), sizeof(array) / sizeof((array)[0])}
+#define FIELD_TABLE(array)                                  \
+	{                                                   \
+		(array), sizeof(array) / sizeof((array)[0]) \
+	}
 
 const struct field *field_find(const struct field_table *table, const char *name);
 
 /* The tables of plain values; those of nested objects are the JSON reader's. */
-extern const struct field_table target_table;             /* struct target_config */
-extern const struct field_table host_dhchap_table;        /* struct host_config */
-extern const struct field_table port_addr_table;          /* struct port_config */
+extern const struct field_table target_table;      /* struct target_config */
+extern const struct field_table host_dhchap_table; /* struct host_config */
+extern const struct field_table port_addr_table;   /* struct port_config */
 extern const struct field_table port_param_table;
 extern const struct field_table port_tcp_table;
 extern const struct field_table port_options_table;
-extern const struct field_table referral_addr_table;      /* struct referral_config */
-extern const struct field_table subsystem_attr_table;     /* struct subsystem_config */
+extern const struct field_table referral_addr_table;  /* struct referral_config */
+extern const struct field_table subsystem_attr_table; /* struct subsystem_config */
 extern const struct field_table subsystem_options_table;
-extern const struct field_table ns_device_table;          /* struct ns_config */
+extern const struct field_table ns_device_table; /* struct ns_config */
 extern const struct field_table ns_backend_table;
 
 bool nqn_valid(const char *nqn);

@@ -5,7 +5,8 @@
 
 static const char *type_name(struct json_object *json)
 {
-	static const char *const names[] = {"null", "true or false", "a number", "a number", "an object", "an array", "a string"};
+	static const char *const names[] = {"null",      "true or false", "a number", "a number",
+					    "an object", "an array",      "a string"};
 	enum json_type type = json_object_get_type(json);
 
 	return (size_t)type < sizeof(names) / sizeof(names[0]) ? names[type] : "?";
@@ -62,8 +63,8 @@ static void read_field(struct report *r, struct json_object *json, const struct 
 	if (text)
 		field_set(r, field, object, text);
 	else
-		report_error(r, json ? json_object_to_json_string(json) : "null", "expected one value, not %s%s", type_name(json),
-			     json_object_is_type(json, json_type_string) ? " with a NUL in it" : "");
+		report_error(r, json ? json_object_to_json_string(json) : "null", "expected one value, not %s%s",
+			     type_name(json), json_object_is_type(json, json_type_string) ? " with a NUL in it" : "");
 }
 
 static void report_missing(struct report *r, struct json_object *json, const struct field_table *table)
@@ -82,17 +83,20 @@ static void report_missing(struct report *r, struct json_object *json, const str
 void json_read_object(struct report *r, struct json_object *json, const struct field_table *table, void *object)
 {
 	if (!json_object_is_type(json, json_type_object)) {
-		report_error(r, json ? json_object_to_json_string(json) : "null", "expected an object, not %s", type_name(json));
+		report_error(r, json ? json_object_to_json_string(json) : "null", "expected an object, not %s",
+			     type_name(json));
 		return;
 	}
-	json_object_object_foreach(json, key, value) {
+	json_object_object_foreach(json, key, value)
+	{
 		const struct field *field = field_find(table, key);
 		size_t place = report_key(r, key);
 
 		if (field)
 			read_field(r, value, field, object);
 		else
-			report_error(r, scalar_text(value) ? scalar_text(value) : json_object_to_json_string(value), "unknown key");
+			report_error(r, scalar_text(value) ? scalar_text(value) : json_object_to_json_string(value),
+				     "unknown key");
 		report_leave(r, place);
 	}
 	report_missing(r, json, table);
@@ -102,7 +106,8 @@ void json_read_array(struct report *r, struct json_object *json,
 		     void (*element)(struct report *r, struct json_object *json, void *object), void *object)
 {
 	if (!json_object_is_type(json, json_type_array)) {
-		report_error(r, json ? json_object_to_json_string(json) : "null", "expected an array, not %s", type_name(json));
+		report_error(r, json ? json_object_to_json_string(json) : "null", "expected an array, not %s",
+			     type_name(json));
 		return;
 	}
 	for (size_t i = 0; i < json_object_array_length(json); i++) {
@@ -120,7 +125,8 @@ static void read_text(struct report *r, struct json_object *json, void *object)
 	if (text)
 		texts_add(object, text);
 	else
-		report_error(r, json ? json_object_to_json_string(json) : "null", "expected a string, not %s", type_name(json));
+		report_error(r, json ? json_object_to_json_string(json) : "null", "expected a string, not %s",
+			     type_name(json));
 }
 
 void json_read_texts(struct report *r, struct json_object *json, struct texts *texts)

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -28,6 +29,17 @@ static int open_signals(void)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+/* Each connection is a descriptor, and the limit that shells set is for programs that use select(2). */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static unsigned int read_signal(int fd)
@@ -116,8 +128,8 @@ static int serve(const struct options *o, struct config *config, int signals)
 static int check_only(const struct options *o, struct config *c, struct report *r)
 {
 	config_check_files(c, r);
-	printf("%s: %s: ports %zu, subsystems %zu, hosts %zu\n", options_source(o), r->warnings ? "no mistakes, but see the warnings" : "no mistakes",
-	       c->nports, c->nsubsystems, c->nhosts);
+	printf("%s: %s: ports %zu, subsystems %zu, hosts %zu\n", options_source(o),
+	       r->warnings ? "no mistakes, but see the warnings" : "no mistakes", c->nports, c->nsubsystems, c->nhosts);
 	config_free(c);
 	return EXIT_DONE;
 }
@@ -150,6 +162,7 @@ int main(int argc, char **argv)
 	struct options o;
 	struct report r;
 
+	raise_descriptor_limit();
 	report_init(&r, "command line", stderr);
 	options_parse(&o, argc, argv, &r);
 	if (r.errors)

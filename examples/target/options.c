@@ -59,7 +59,8 @@ void options_usage(FILE *out)
 	      "\n"
 	      "  --listen tcp:ADDRESS:PORT  listen there; tcp:[::1]:4420 for IPv6. Default tcp:127.0.0.1:4420\n"
 	      "  --subsystem NQN            name of the subsystem. Default made from the host name and port\n"
-	      "  --namespace SPEC           add a namespace: PATH, file:PATH, memory:SIZE or null:SIZE, followed by any of\n"
+	      "  --namespace SPEC           add a namespace: PATH, file:PATH, memory:SIZE or null:SIZE, followed by "
+	      "any of\n"
 	      "                             ,block=512|4096 ,size=SIZE ,ro ,create ,buffered ,nolock\n"
 	      "                             ,nsid=N ,uuid=UUID ,nguid=HEX ,eui64=HEX\n"
 	      "  --host NQN                 let this host connect. Default: every host\n"
@@ -98,7 +99,8 @@ static void target_option(struct options *o, const char *key, const char *value)
 
 static void bad_option(char opt, char **argv, struct report *r)
 {
-	report_error_at(r, NULL, argv[optind - 1], NULL, opt == ':' ? "this option needs a value" : "unknown option, see --help");
+	report_error_at(r, NULL, argv[optind - 1], NULL,
+			opt == ':' ? "this option needs a value" : "unknown option, see --help");
 }
 
 static void take_option(struct options *o, int opt, char **argv, struct report *r)
@@ -171,11 +173,13 @@ static void check_exclusive(const struct options *o, struct report *r)
 
 	for (size_t i = 0; o->config_file && i < sizeof(own) / sizeof(own[0]); i++) {
 		if (own[i].value)
-			report_error_at(r, NULL, own[i].option, own[i].value, "does not go with --config; expected in the file");
+			report_error_at(r, NULL, own[i].option, own[i].value,
+					"does not go with --config; expected in the file");
 	}
 	if (!o->config_file && !o->namespaces.n && !o->help && !o->version)
 		report_error_at(r, NULL, "--namespace", NULL,
-				"expected at least one, e.g. --namespace disk.img or --namespace memory:64MiB; or --config FILE");
+				"expected at least one, e.g. --namespace disk.img or --namespace memory:64MiB; or "
+				"--config FILE");
 }
 
 void options_parse(struct options *o, int argc, char **argv, struct report *r)
@@ -210,8 +214,8 @@ const char *options_source(const struct options *o)
 }
 
 /* Set a field by its name in a table, as option @option. */
-static void set_option(const struct field_table *table, const char *name, const char *option, void *object, const char *value,
-		       struct report *r)
+static void set_option(const struct field_table *table, const char *name, const char *option, void *object,
+		       const char *value, struct report *r)
 {
 	size_t place;
 

@@ -21,7 +21,8 @@ void options_fini(struct options *o);
 void options_usage(FILE *out);
 
 /*
- * The configuration that the options ask for, from a file or of their own. NULL or a report with errors: there are mistakes.
+ * The configuration that the options ask for, from a file or of their own. NULL or a report with errors: there are
+ * mistakes.
  * @r is for the file or the command line, as options_source() says.
  */
 struct config *options_config(const struct options *o, struct report *r);

@@ -77,7 +77,8 @@ static void spec_backend(struct ns_config *ns, const char *head, struct report *
 
 static void spec_option(struct ns_config *ns, char *option, struct report *r)
 {
-	static const struct field nsid_field[] = {{"nsid", FIELD_UINT, false, offsetof(struct ns_config, nsid), 1, 65536}};
+	static const struct field nsid_field[] = {
+		{"nsid", FIELD_UINT, false, offsetof(struct ns_config, nsid), 1, 65536}};
 	static const struct field nolock_field[] = {{"nolock", FIELD_NOT, false, offsetof(struct ns_config, lock)}};
 	static const struct field_table nsid_table = FIELD_TABLE(nsid_field), nolock_table = FIELD_TABLE(nolock_field);
 	static const struct {
@@ -105,12 +106,14 @@ static void spec_option(struct ns_config *ns, char *option, struct report *r)
 	place = report_key(r, option);
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
 		if (!strcmp(option, options[i].option)) {
-			field_set(r, field_find(options[i].table, options[i].field), ns, value ? value : options[i].alone);
+			field_set(r, field_find(options[i].table, options[i].field), ns,
+				  value ? value : options[i].alone);
 			report_leave(r, place);
 			return;
 		}
 	}
-	report_error(r, value ? value : option, "expected one of: block, size, ro, buffered, create, nolock, nsid, uuid, nguid, eui64");
+	report_error(r, value ? value : option,
+		     "expected one of: block, size, ro, buffered, create, nolock, nsid, uuid, nguid, eui64");
 	report_leave(r, place);
 }
 

@@ -11,6 +11,7 @@
 
 /* Positional in struct field's order: name, kind, required, offset, min, max. */
 #define AT(type, member) offsetof(struct type, member)
+/* clang-format off */
 #define NUMBER(name, type, member, min, max) {name, FIELD_UINT, false, AT(type, member), min, max}
 #define SIZE(name, type, member, min, max, of) {name, FIELD_SIZE, false, AT(type, member), min, max, of}
 #define FLAG(name, type, member) {name, FIELD_BOOL, false, AT(type, member)}
@@ -19,6 +20,7 @@
 #define CHOICE(name, type, member, list) {name, FIELD_CHOICE, false, AT(type, member), .choices = list}
 #define UNUSED(name, list) {name, FIELD_UNUSED, .choices = list}
 #define REFUSED(name, list, why) {name, FIELD_REFUSED, .choices = list, .expected = why}
+/* clang-format on */
 
 static const struct choice zero[] = {{"0", 0}, {NULL, 0}};
 static const struct choice zero_or_default[] = {{"0", 0}, {"-1", 0}, {NULL, 0}};

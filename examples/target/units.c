@@ -72,7 +72,8 @@ bool parse_size(const char *text, uint64_t *bytes)
 
 bool parse_bool(const char *text, bool *value)
 {
-	static const char *const yes[] = {"1", "true", "yes", "on", "y"}, *const no[] = {"0", "false", "no", "off", "n"};
+	static const char *const yes[] = {"1", "true", "yes", "on", "y"}, *const no[] = {"0", "false", "no", "off",
+											 "n"};
 	size_t i;
 
 	for (i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
-#include <semaphore.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -8,7 +8,9 @@
 
 struct waiter {
 	struct nvmft_done done;
-	sem_t called;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool called;
 	int result;
 };
 
@@ -16,17 +18,26 @@ static void called(struct nvmft_done *done, int result)
 {
 	struct waiter *w = (struct waiter *)(void *)done;
 
+	pthread_mutex_lock(&w->lock);
 	w->result = result;
-	sem_post(&w->called);
+	w->called = true;
+	pthread_cond_signal(&w->changed);
+	pthread_mutex_unlock(&w->lock);
 }
 
 struct waiter *waiter_new(void)
 {
 	struct waiter *w = xrealloc(NULL, 1, sizeof(*w));
+	pthread_condattr_t attr;
 
 	w->done.fn = called;
+	w->called = false;
 	w->result = 0;
-	sem_init(&w->called, 0, 0);
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&w->changed, &attr);
+	pthread_condattr_destroy(&attr);
 	return w;
 }
 
@@ -35,20 +46,30 @@ struct nvmft_done *waiter_done(struct waiter *w)
 	return &w->done;
 }
 
+static void waiter_free(struct waiter *w)
+{
+	pthread_cond_destroy(&w->changed);
+	pthread_mutex_destroy(&w->lock);
+	free(w);
+}
+
 int waiter_wait(struct waiter *w, int start_result, int timeout_ms)
 {
 	struct timespec until;
-	int result = start_result;
+	int result = start_result, err = 0;
+	bool answered = true;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += timeout_ms / 1000;
-	while (start_result == 0 && sem_clockwait(&w->called, CLOCK_MONOTONIC, &until) < 0) {
-		if (errno != EINTR)
-			return -ETIMEDOUT;
+	if (start_result == 0) {
+		pthread_mutex_lock(&w->lock);
+		while (!w->called && err == 0)
+			err = pthread_cond_timedwait(&w->changed, &w->lock, &until);
+		answered = w->called;
+		result = answered ? w->result : -ETIMEDOUT;
+		pthread_mutex_unlock(&w->lock);
 	}
-	if (start_result == 0)
-		result = w->result;
-	sem_destroy(&w->called);
-	free(w);
+	if (answered)
+		waiter_free(w);
 	return result;
 }
