@@ -89,7 +89,7 @@ void nvmft_poll_group_discard(struct nvmft_poll_group *group)
 
 int nvmft_poll_group_fd(struct nvmft_poll_group *group)
 {
-	return group->ring.uring.ring_fd;
+	return group->ring.event_fd;
 }
 
 bool nvmft_group_is_current(const struct nvmft_poll_group *group)
@@ -206,23 +206,8 @@ static int group_enter(struct nvmft_poll_group *group)
 	return 0;
 }
 
-int nvmft_poll(struct nvmft_poll_group *group, unsigned int flags)
-{
-	int n = group_enter(group);
-
-	if (n < 0)
-		return n;
-	if (atomic_load_explicit(&group->msgs.sleeping, memory_order_relaxed))
-		nvmft_msgs_awake(group);
-	n = poll_pass(group);
-	if (n || !(flags & NVMFT_POLL_WAIT) || nvmft_poll_group_arm(group) != 0)
-		return n;
-	nvmft_ring_submit(group, true);
-	nvmft_msgs_awake(group);
-	return poll_pass(group);
-}
-
-int nvmft_poll_group_arm(struct nvmft_poll_group *group)
+/* What has to be so before a group may sleep, in whatever way. 0, or -EAGAIN when there is work. */
+static int group_prepare_sleep(struct nvmft_poll_group *group)
 {
 	if (!group->ring.enabled || nvmft_channels_arm(group) != 0 || transports_arm(group) != 0)
 		return -EAGAIN;
@@ -239,4 +224,27 @@ int nvmft_poll_group_arm(struct nvmft_poll_group *group)
 	}
 	counter_add(&group->counters.sleeps, 1);
 	return 0;
+}
+
+int nvmft_poll(struct nvmft_poll_group *group, unsigned int flags)
+{
+	int n = group_enter(group);
+
+	if (n < 0)
+		return n;
+	if (atomic_load_explicit(&group->msgs.sleeping, memory_order_relaxed))
+		nvmft_msgs_awake(group);
+	nvmft_ring_disarm(&group->ring);
+	n = poll_pass(group);
+	if (n || !(flags & NVMFT_POLL_WAIT) || group_prepare_sleep(group) != 0)
+		return n;
+	nvmft_ring_submit(group, true);
+	nvmft_msgs_awake(group);
+	return poll_pass(group);
+}
+
+int nvmft_poll_group_arm(struct nvmft_poll_group *group)
+{
+	nvmft_ring_arm(&group->ring);
+	return group_prepare_sleep(group);
 }

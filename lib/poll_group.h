@@ -17,6 +17,8 @@ struct ring {
 	struct io_uring uring;
 	struct nvmft_ring_op *wait_head, **wait_tail; /* prepared later: the submission queue was full */
 	bool enabled;
+	bool armed;   /* @event_fd is signalled */
+	int event_fd; /* what a host sleeps on */
 };
 
 /* timer.c: a pairing heap, so that arming never allocates; and the ring's timeout that wakes a sleeping group. */
@@ -95,6 +97,8 @@ void nvmft_ring_fini(struct nvmft_poll_group *group);
 int nvmft_ring_enable(struct nvmft_poll_group *group); /* by the thread that will drive it */
 int nvmft_ring_reap(struct nvmft_poll_group *group);   /* completions; returns how many */
 void nvmft_ring_submit(struct nvmft_poll_group *group, bool wait);
+void nvmft_ring_arm(struct ring *ring); /* from now on completions make event_fd readable */
+void nvmft_ring_disarm(struct ring *ring);
 bool nvmft_ring_idle(struct nvmft_poll_group *group); /* nothing to reap, nothing to submit */
 
 /* timer.c */

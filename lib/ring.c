@@ -3,6 +3,7 @@
  * The poll group's io_uring: one place to submit to and to wait on for every socket, file and timer of the group.
  */
 #include <errno.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -24,6 +25,25 @@ static unsigned int ring_kflags(const struct ring *ring)
 static bool ring_needs_enter(const struct ring *ring)
 {
 	return (ring_kflags(ring) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+}
+
+/*
+ * The ring's own descriptor does not become readable for completions whose work is deferred until its owner asks; a
+ * registered eventfd does. It is signalled only while somebody sleeps on it, for each signal costs.
+ */
+static int ring_init_eventfd(struct ring *ring)
+{
+	int ret;
+
+	ring->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (ring->event_fd < 0)
+		return -errno;
+	ret = io_uring_register_eventfd(&ring->uring, ring->event_fd);
+	if (ret)
+		close(ring->event_fd);
+	else
+		io_uring_cq_eventfd_toggle(&ring->uring, false);
+	return ret;
 }
 
 int nvmft_ring_init(struct nvmft_poll_group *group)
@@ -49,12 +69,37 @@ int nvmft_ring_init(struct nvmft_poll_group *group)
 		nvmft_log(group->target, NVMFT_LOG_ERROR, "io_uring: forbidden, see /proc/sys/kernel/io_uring_disabled");
 	else if (ret)
 		nvmft_log(group->target, NVMFT_LOG_ERROR, "io_uring: %s", strerror(-ret));
+	if (ret)
+		return ret;
+	ret = ring_init_eventfd(ring);
+	if (ret)
+		io_uring_queue_exit(&ring->uring);
 	return ret;
 }
 
 void nvmft_ring_fini(struct nvmft_poll_group *group)
 {
 	io_uring_queue_exit(&group->ring.uring);
+	close(group->ring.event_fd);
+}
+
+void nvmft_ring_arm(struct ring *ring)
+{
+	uint64_t count;
+
+	ring->armed = true;
+	/* What made it readable before is dealt with or will be seen by the caller's look at the ring. */
+	(void)!read(ring->event_fd, &count, sizeof(count));
+	io_uring_cq_eventfd_toggle(&ring->uring, true);
+	/* Either the kernel sees that it is to signal, or the caller sees the completion. */
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+void nvmft_ring_disarm(struct ring *ring)
+{
+	if (ring->armed)
+		io_uring_cq_eventfd_toggle(&ring->uring, false);
+	ring->armed = false;
 }
 
 int nvmft_ring_enable(struct nvmft_poll_group *group)

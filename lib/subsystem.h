@@ -95,7 +95,7 @@ void nvmft_subsystems_forget_host(struct nvmft_target *target, const struct nvmf
 void nvmft_subsystem_sum_stats(const struct subsys_view *sv, struct nvmft_namespace_stats *sum);
 void nvmft_ns_view_add_stats(const struct ns_view *nsv, struct nvmft_namespace_stats *sum);
 
-/* An NQN is 1..223 bytes and starts with "nqn." (4.5); the discovery NQN is not for NVM subsystems. */
+/* An NQN as it is taken here: 1..223 bytes without white space or control characters (4.5 wants "nqn." in front). */
 bool nvmft_nqn_valid(const char *nqn);
 
 #endif

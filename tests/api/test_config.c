@@ -124,7 +124,9 @@ static void hosts_are_unique_and_named(void **state)
 	struct th *t = *state;
 	struct nvmft_host *host;
 
-	assert_int_equal(nvmft_host_create(t->target, "x", &host), -EINVAL);
+	assert_int_equal(nvmft_host_create(t->target, "", &host), -EINVAL);
+	assert_int_equal(nvmft_host_create(t->target, "a name", &host), -EINVAL);
+	assert_int_equal(nvmft_host_create(t->target, "hostnqn", &host), 0);
 	assert_int_equal(nvmft_host_create(t->target, TH_HOSTNQN, &host), 0);
 	assert_int_equal(nvmft_host_create(t->target, TH_HOSTNQN, &host), -EEXIST);
 	assert_non_null(nvmft_host_find(t->target, TH_HOSTNQN));

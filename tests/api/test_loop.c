@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The loop: three ways to drive it, sleeping and waking, calls from other threads. */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -128,6 +131,36 @@ static void call_before_sleeping_is_not_slept_over(void **state)
 	assert_int_equal(nvmft_poll_group_arm(group), -EAGAIN);
 	stop_by_polling(target, group);
 	assert_int_equal(c.calls, 1);
+}
+
+/* A socket's completion is deferred work of the kernel: this is what a host's epoll must be woken for. */
+static void connection_wakes_a_sleeping_group(void **state)
+{
+	struct nvmft_port_opts opts = {
+		.size = sizeof(opts), .transport = nvmft_transport_tcp(), .traddr = "127.0.0.1", .trsvcid = "0"};
+	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct nvmft_target *target = new_target();
+	struct nvmft_poll_group *group;
+	char traddr[256], trsvcid[32];
+	struct nvmft_port *port;
+	int fd;
+
+	(void)state;
+	assert_int_equal(nvmft_poll_group_create(target, &group), 0);
+	assert_int_equal(nvmft_port_add(target, &opts, &port), 0);
+	nvmft_port_address(port, traddr, trsvcid);
+	settle(group);
+	assert_false(readable(nvmft_poll_group_fd(group), 20));
+	addr.sin_port = htons((uint16_t)atoi(trsvcid));
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_true(readable(nvmft_poll_group_fd(group), 1000));
+	settle(group);
+	assert_false(readable(nvmft_poll_group_fd(group), 20));
+	assert_int_equal(write(fd, "garbage!", 8), 8);
+	assert_true(readable(nvmft_poll_group_fd(group), 1000));
+	close(fd);
+	stop_by_polling(target, group);
 }
 
 static void configuration_wakes_a_sleeping_group(void **state)
@@ -297,6 +330,7 @@ int main(void)
 		cmocka_unit_test(idle_group_can_be_slept_on),
 		cmocka_unit_test(call_wakes_a_sleeping_group),
 		cmocka_unit_test(call_before_sleeping_is_not_slept_over),
+		cmocka_unit_test(connection_wakes_a_sleeping_group),
 		cmocka_unit_test(configuration_wakes_a_sleeping_group),
 		cmocka_unit_test(group_belongs_to_the_first_thread),
 		cmocka_unit_test(waiting_poll_returns_when_called),

@@ -87,7 +87,7 @@ MISTAKES = [
     ('hosts', [{'nqn': NQN}, {'nqn': NQN}], 'hosts[1].nqn: ' + NQN + ': is the same as hosts[0]'),
     ('hosts', {}, 'hosts: { }: expected an array, not an object'),
     (S + 'nqn', '', 'subsystems[0].nqn: "": expected an NVMe Qualified Name'),
-    (S + 'nqn', 'nqn.' + 'x' * 220, 'expected an NVMe Qualified Name, nqn.yyyy-mm.domain:name, at most 223 bytes'),
+    (S + 'nqn', 'nqn.' + 'x' * 220, 'expected an NVMe Qualified Name of 1..223 bytes, as in nqn.yyyy-mm.domain:name'),
     (S + 'nqn', 'nqn.2024-01.org.nvmft:a b', 'subsystems[0].nqn: nqn.2024-01.org.nvmft:a b: expected an NVMe Qualified Name'),
     (S + 'nqn', 'nqn.2014-08.org.nvmexpress.discovery', 'is the name of the discovery subsystem'),
     (S + 'attr.serial', 'x' * 21, 'subsystems[0].attr.serial: xxxxxxxxxxxxxxxxxxxxx: expected 1..20 printable ASCII characters'),
@@ -229,7 +229,7 @@ class CommandLine(Case):
                 (('--namespace',), 'command line: --namespace: (missing): this option needs a value'),
                 (('--bogus',), 'command line: --bogus: (missing): unknown option'),
                 (('x',), 'command line: x: unexpected word'),
-                (('--namespace', 'x', '--host', 'y'), 'command line: --host: y: expected an NVMe Qualified Name'),
+                (('--namespace', 'x', '--host', 'y z'), 'command line: --host: y z: expected an NVMe Qualified Name'),
                 (('--namespace', 'a', '--namespace', 'memory:1Q'), 'command line: --namespace[1].size: 1Q: expected a size'),
                 (('--namespace', 'a,nsid=1', '--namespace', 'b,nsid=1'),
                  'command line: --namespace[1].nsid: 1: is the same as of --namespace[0]')):

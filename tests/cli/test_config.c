@@ -195,11 +195,11 @@ static void one_mistake_is_reported_once(void **state)
 {
 	struct world *w = *state;
 
-	load(w, "{\"hosts\":[{\"nqn\":\"bad\"}],\"ports\":[{\"portid\":1,\"addr\":{\"trtype\":\"tcp\",\"traddr\":\"1.2."
+	load(w, "{\"hosts\":[{\"nqn\":\"a b\"}],\"ports\":[{\"portid\":1,\"addr\":{\"trtype\":\"tcp\",\"traddr\":\"1.2."
 		"3.4\",\"trsvcid\":\"1\"},"
-		"\"subsystems\":[\"" N "a\"]}],\"subsystems\":[{\"nqn\":\"" N "a\",\"allowed_hosts\":[\"bad\"]}]}");
+		"\"subsystems\":[\"" N "a\"]}],\"subsystems\":[{\"nqn\":\"" N "a\",\"allowed_hosts\":[\"a b\"]}]}");
 	assert_int_equal(w->r.errors, 1);
-	assert_non_null(strstr(w->text, "f: hosts[0].nqn: bad: expected an NVMe Qualified Name"));
+	assert_non_null(strstr(w->text, "f: hosts[0].nqn: a b: expected an NVMe Qualified Name"));
 }
 
 static void a_disabled_referral_may_be_empty(void **state)
