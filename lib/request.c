@@ -386,47 +386,38 @@ nvmft_status req_data(struct request *req, void (*execute)(struct request *), en
 	return status;
 }
 
-void req_copy_out(struct request *req, size_t offset, const void *src, size_t len)
+/* Copy between @bytes and the command's data at @offset; returns how much, which is less where the data ends. */
+static size_t req_copy(struct request *req, size_t offset, unsigned char *bytes, size_t len, bool out)
 {
-	const unsigned char *from = src;
+	size_t done = 0;
 	uint32_t i;
 
-	for (i = 0; i < req->pub.iovcnt && len; i++) {
+	for (i = 0; i < req->pub.iovcnt && done < len; i++) {
 		struct nvmft_iov *iov = &req->pub.iov[i];
+		unsigned char *data = iov->base;
 		size_t n;
 
 		if (offset >= iov->len) {
 			offset -= iov->len;
 			continue;
 		}
-		n = iov->len - offset < len ? iov->len - offset : len;
-		memcpy((unsigned char *)iov->base + offset, from, n);
-		from += n;
-		len -= n;
+		n = iov->len - offset < len - done ? iov->len - offset : len - done;
+		memcpy(out ? data + offset : bytes + done, out ? bytes + done : data + offset, n);
+		done += n;
 		offset = 0;
 	}
+	return done;
+}
+
+void req_copy_out(struct request *req, size_t offset, const void *src, size_t len)
+{
+	/* Only read from, in this direction. */
+	req_copy(req, offset, (unsigned char *)(uintptr_t)src, len, true);
 }
 
 size_t req_copy_in(struct request *req, size_t offset, void *dst, size_t len)
 {
-	unsigned char *to = dst;
-	uint32_t i;
-
-	for (i = 0; i < req->pub.iovcnt && len; i++) {
-		struct nvmft_iov *iov = &req->pub.iov[i];
-		size_t n;
-
-		if (offset >= iov->len) {
-			offset -= iov->len;
-			continue;
-		}
-		n = iov->len - offset < len ? iov->len - offset : len;
-		memcpy(to, (unsigned char *)iov->base + offset, n);
-		to += n;
-		len -= n;
-		offset = 0;
-	}
-	return (size_t)(to - (unsigned char *)dst);
+	return req_copy(req, offset, dst, len, false);
 }
 
 /* ---- Abort ---- */

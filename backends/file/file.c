@@ -82,6 +82,14 @@ static void prep_zeroes(struct file_io *fi, struct io_uring_sqe *sqe)
 			    (__u64)io_offset(fi));
 }
 
+/* The types of the range differ between versions of liburing, hence it is filled in behind it. */
+static void prep_fallocate(struct file_io *fi, struct io_uring_sqe *sqe, int fd, int mode)
+{
+	io_uring_prep_fallocate(sqe, fd, mode, 0, 0);
+	sqe->off = (uint64_t)io_offset(fi);
+	sqe->addr = io_bytes(fi);
+}
+
 static void file_prep(struct nvmft_ring_op *op, struct io_uring_sqe *sqe)
 {
 	struct file_io *fi = to_file_io(op);
@@ -96,12 +104,10 @@ static void file_prep(struct nvmft_ring_op *op, struct io_uring_sqe *sqe)
 		prep_zeroes(fi, sqe);
 		break;
 	case FILE_PUNCH:
-		io_uring_prep_fallocate(sqe, fb->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, io_offset(fi),
-					(off_t)io_bytes(fi));
+		prep_fallocate(fi, sqe, fb->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
 		break;
 	case FILE_ZERO_RANGE:
-		io_uring_prep_fallocate(sqe, fb->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, io_offset(fi),
-					(off_t)io_bytes(fi));
+		prep_fallocate(fi, sqe, fb->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE);
 		break;
 	case FILE_SYNC:
 		io_uring_prep_fsync(sqe, fb->fd, IORING_FSYNC_DATASYNC);
