@@ -62,6 +62,11 @@ struct nvmft_ctrl {
 	uint8_t hostid[16];
 	atomic_uint refs; /* the admin queue's, and one for each attached or attaching I/O queue */
 	TAILQ_ENTRY(nvmft_ctrl) subsys_link; /* subsys->ctrl_lock */
+	/*
+	 * The host turned the volatile write cache off (feature 06h): writes are durable before they complete. Written by the
+	 * group's thread, read by I/O queues with every write, which a relaxed load makes as cheap as a plain one.
+	 */
+	atomic_bool write_through;
 	atomic_bool connectable; /* subsys->ctrl_lock when it turns false: no new I/O queue may look it up */
 	atomic_uint error_records; /* of I/O queues in other groups, under way to @errors */
 	/* ---- the group's thread ---- */

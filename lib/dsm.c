@@ -6,6 +6,7 @@
 #include "io_cmd.h"
 
 #define DSM_AD htole32(1u << 2)
+#define DSM_MAX_RANGES 256u
 
 static uint32_t dsm_ranges(const struct request *req)
 {
@@ -90,6 +91,18 @@ static void dsm_execute(struct request *req)
 	nvmft_io_end(req, status);
 }
 
+/*
+ * Bytes that the host sends: Linux sends a whole list of 256 ranges always, and the command says how many count. More than
+ * that is no list of ranges.
+ */
+static uint64_t dsm_bytes(const struct request *req)
+{
+	uint64_t needed = (uint64_t)dsm_ranges(req) * sizeof(struct nvme_dsm_range);
+	uint64_t sent = nvmft_sgl_length(req);
+
+	return sent > needed && sent <= DSM_MAX_RANGES * sizeof(struct nvme_dsm_range) ? sent : needed;
+}
+
 nvmft_status nvmft_dsm_parse(struct request *req)
 {
 	if (!nvmft_io_parse_ns(req))
@@ -100,5 +113,5 @@ nvmft_status nvmft_dsm_parse(struct request *req)
 		if (status)
 			return status;
 	}
-	return req_data(req, dsm_execute, NVMFT_DIR_FROM_HOST, (uint64_t)dsm_ranges(req) * sizeof(struct nvme_dsm_range));
+	return req_data(req, dsm_execute, NVMFT_DIR_FROM_HOST, dsm_bytes(req));
 }

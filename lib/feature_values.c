@@ -87,7 +87,10 @@ nvmft_status nvmft_feat_set_error_recovery(struct request *req)
 	return 0;
 }
 
-/* 06h Volatile Write Cache: whether there is one is the backends' matter, so it cannot be turned off from here. */
+/*
+ * 06h Volatile Write Cache. Whether there is one is the backends' matter; turned off, every write is made durable before it
+ * completes, so that the host cannot tell the difference.
+ */
 nvmft_status nvmft_feat_get_write_cache(struct request *req, const struct ctrl_features *f, struct feature_value *value)
 {
 	(void)req;
@@ -97,8 +100,10 @@ nvmft_status nvmft_feat_get_write_cache(struct request *req, const struct ctrl_f
 
 nvmft_status nvmft_feat_set_write_cache(struct request *req)
 {
-	if (!(cdw11(req) & 1))
-		return req_error(req, SC_CMD_DNR(FEATURE_NOT_CHANGEABLE), SQE_LOC(cdw11));
+	struct nvmft_ctrl *ctrl = req_ctrl(req);
+
+	ctrl->features.write_cache = cdw11(req) & 1;
+	atomic_store_explicit(&ctrl->write_through, !ctrl->features.write_cache, memory_order_relaxed);
 	return 0;
 }
 

@@ -14,8 +14,7 @@ static const struct feature features[] = {
 	{NVME_FEAT_FID_TEMP_THRESH, .io = true, .get = nvmft_feat_get_temp, .set = nvmft_feat_set_temp},
 	{NVME_FEAT_FID_ERR_RECOVERY, .io = true, .any_nsid = true, .get = nvmft_feat_get_error_recovery,
 	 .set = nvmft_feat_set_error_recovery},
-	{NVME_FEAT_FID_VOLATILE_WC, .io = true, .get = nvmft_feat_get_write_cache, .set = nvmft_feat_set_write_cache,
-	 .fixed = true},
+	{NVME_FEAT_FID_VOLATILE_WC, .io = true, .get = nvmft_feat_get_write_cache, .set = nvmft_feat_set_write_cache},
 	{NVME_FEAT_FID_NUM_QUEUES, .io = true, .get = nvmft_feat_get_num_queues, .set = nvmft_feat_set_num_queues},
 	{NVME_FEAT_FID_WRITE_ATOMIC, .io = true, .get = nvmft_feat_get_write_atomicity,
 	 .set = nvmft_feat_set_write_atomicity},
@@ -136,4 +135,5 @@ void nvmft_features_default(const struct nvmft_ctrl *ctrl, struct ctrl_features 
 void nvmft_features_init(struct nvmft_ctrl *ctrl)
 {
 	nvmft_features_default(ctrl, &ctrl->features);
+	atomic_store_explicit(&ctrl->write_through, false, memory_order_relaxed);
 }

@@ -3,6 +3,7 @@
 #define NVMFT_LIB_IO_CMD_H
 
 #include "channel.h"
+#include "controller.h"
 #include "fused.h"
 #include "request.h"
 
@@ -63,18 +64,25 @@ nvmft_status nvmft_io_check_data(const struct request *req);
 /* Point io at the command's data, or at an aligned copy of it. Returns 0 or a status. */
 nvmft_status nvmft_io_data(struct request *req);
 
+/* The command asks to be durable, or the host turned the write cache off. */
+static inline bool nvmft_io_durable(const struct request *req)
+{
+	return req->pub.sqe.cdw12 & htole32(RW_FUA) ||
+	       atomic_load_explicit(&req->pub.queue->ctrl->write_through, memory_order_relaxed);
+}
+
 /* FUA of a command whose data went to a cache that only a Flush empties. */
 static inline bool nvmft_io_flush_after(const struct request *req)
 {
 	const struct nvmft_backend_info *info = &req->channel->info;
 
-	return unlikely(req->pub.sqe.cdw12 & htole32(RW_FUA)) && info->fua != NVMFT_CAP_NATIVE && info->volatile_cache;
+	return unlikely(nvmft_io_durable(req)) && info->fua != NVMFT_CAP_NATIVE && info->volatile_cache;
 }
 
 /* NVMFT_IO_FUA if the command asks for it and the backend takes it. */
 static inline uint32_t nvmft_io_fua(const struct request *req)
 {
-	if (likely(!(req->pub.sqe.cdw12 & htole32(RW_FUA))) || req->channel->info.fua != NVMFT_CAP_NATIVE)
+	if (likely(!nvmft_io_durable(req)) || req->channel->info.fua != NVMFT_CAP_NATIVE)
 		return 0;
 	return NVMFT_IO_FUA;
 }

@@ -124,5 +124,7 @@ nvmft_status nvmft_parse_io_cmd(struct request *req);
 
 /* sgl.c: check the SGL1 of a command against @len and what the transport allows; sets sgl, sgl_offset. */
 nvmft_status nvmft_sgl_parse(struct request *req, uint64_t len);
+/* What SGL1 says of the length, for commands whose hosts send more than is needed. */
+uint64_t nvmft_sgl_length(const struct request *req);
 
 #endif

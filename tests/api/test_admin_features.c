@@ -60,7 +60,7 @@ static void capabilities_tell_what_can_be_changed(void **state)
 
 	assert_int_equal(get_select(*state, 0x0b, 3, &value), 0);
 	assert_int_equal(value, 4);
-	assert_int_equal(get_select(*state, 0x06, 3, &value), 0);
+	assert_int_equal(get_select(*state, 0x81, 3, &value), 0);
 	assert_int_equal(value, 0);
 }
 
@@ -126,14 +126,18 @@ static void thresholds_are_kept_for_each_sensor(void **state)
 	assert_int_equal(value, 0);
 }
 
-static void the_write_cache_stays_on(void **state)
+static void the_write_cache_can_be_turned_off_and_on(void **state)
 {
 	uint32_t value;
 
-	assert_int_equal(admin_get_feature(*state, 0x06, 0, &value), 0);
+	assert_int_equal(get_select(*state, 0x06, 0, &value), 0);
 	assert_int_equal(value, 1);
+	assert_int_equal(admin_set_feature(*state, 0x06, 0), 0);
+	assert_int_equal(get_select(*state, 0x06, 0, &value), 0);
+	assert_int_equal(value, 0);
 	assert_int_equal(admin_set_feature(*state, 0x06, 1), 0);
-	assert_int_equal(admin_set_feature(*state, 0x06, 0), SC_NOT_CHANGEABLE | DNR);
+	assert_int_equal(get_select(*state, 0x06, 0, &value), 0);
+	assert_int_equal(value, 1);
 }
 
 /* ---- 07h ---- */
@@ -289,7 +293,7 @@ int main(void)
 		ADMIN_TEST(unknown_features_are_refused),
 		ADMIN_TEST(values_out_of_range_are_refused),
 		ADMIN_TEST(thresholds_are_kept_for_each_sensor),
-		ADMIN_TEST(the_write_cache_stays_on),
+		ADMIN_TEST(the_write_cache_can_be_turned_off_and_on),
 		ALONE(as_many_queues_are_granted_as_asked_for),
 		ALONE(no_more_queues_are_granted_than_there_are),
 		ALONE(ffff_queues_are_refused),

@@ -352,6 +352,28 @@ static void test_deallocate(void **state)
 	probe_world_stop(&w);
 }
 
+/* Linux sends a list of 256 ranges, of which the command counts one. */
+static void test_deallocate_with_a_longer_list_than_counts(void **state)
+{
+	static struct th_range ranges[257];
+	struct nvmft_sqe sqe;
+
+	(void)state;
+	probe_world_start(&w, NULL, native);
+	memset(ranges, 0xff, sizeof(ranges));
+	ranges[0] = (struct th_range){.blocks = htole32(3), .lba = htole64(5)};
+	th_sqe_dsm(&sqe, 1, 1, 4);
+	assert_int_equal(th_exec(w.q, &sqe, ranges, 256 * sizeof(ranges[0])), 0);
+	assert_int_equal(w.probe.nlog, 1);
+	assert_int_equal(w.probe.log[0].lba, 5);
+	assert_int_equal(w.probe.log[0].blocks, 3);
+	/* Neither less than what counts, nor more than there can be. */
+	assert_int_equal(th_sc(th_exec(w.q, &sqe, ranges, sizeof(ranges[0]) - 1)), 0x00f);
+	assert_int_equal(th_sc(th_exec(w.q, &sqe, ranges, sizeof(ranges))), 0x00f);
+	assert_int_equal(w.probe.nlog, 1);
+	probe_world_stop(&w);
+}
+
 static void test_deallocate_of_a_bad_range_touches_none(void **state)
 {
 	struct th_range ranges[3] = {{.blocks = htole32(1)}, {.blocks = htole32(1)}};
@@ -408,6 +430,7 @@ int main(void)
 		cmocka_unit_test(test_write_zeroes_that_fails),
 		cmocka_unit_test(test_write_zeroes_is_given_up_between_steps),
 		cmocka_unit_test(test_deallocate),
+		cmocka_unit_test(test_deallocate_with_a_longer_list_than_counts),
 		cmocka_unit_test(test_deallocate_of_a_bad_range_touches_none),
 		cmocka_unit_test(test_hints_and_backends_that_cannot_deallocate),
 	};

@@ -167,6 +167,24 @@ static void test_fua_is_write_and_flush(void **state)
 	probe_world_stop(&w);
 }
 
+static void test_writes_are_durable_when_the_cache_is_turned_off(void **state)
+{
+	struct nvmft_sqe sqe;
+
+	(void)state;
+	probe_world_start(&w, NULL, fua_by_flush);
+	th_sqe_set_features(&sqe, 0x06, 0);
+	assert_int_equal(th_exec(&w.ctrl.admin, &sqe, NULL, 0), 0);
+	assert_int_equal(probe_rw(&w, TH_WRITE, 0, 1, 0, buf), 0);
+	assert_int_equal(w.probe.nlog, 2);
+	assert_int_equal(w.probe.log[1].op, NVMFT_IO_FLUSH);
+	th_sqe_set_features(&sqe, 0x06, 1);
+	assert_int_equal(th_exec(&w.ctrl.admin, &sqe, NULL, 0), 0);
+	assert_int_equal(probe_rw(&w, TH_WRITE, 0, 1, 0, buf), 0);
+	assert_int_equal(w.probe.nlog, 3);
+	probe_world_stop(&w);
+}
+
 static void test_fua_without_a_volatile_cache_is_a_write(void **state)
 {
 	(void)state;
@@ -464,6 +482,7 @@ int main(void)
 		cmocka_unit_test(test_a_read_only_namespace),
 		cmocka_unit_test(test_fua_goes_to_a_backend_that_has_it),
 		cmocka_unit_test(test_fua_is_write_and_flush),
+		cmocka_unit_test(test_writes_are_durable_when_the_cache_is_turned_off),
 		cmocka_unit_test(test_fua_without_a_volatile_cache_is_a_write),
 		cmocka_unit_test(test_fua_read_flushes_a_volatile_cache_first),
 		cmocka_unit_test(test_errors_of_the_backend_reach_the_host),
