@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Helpers for the tests, sourced in the guest. Busybox sh: POSIX plus local; run under set -eu.
+# Its applets come before programs of the same name, and cost no exec (see README.md).
+
+A1=10.77.0.1 A2=10.77.0.2 PORT=4420
+NQN=nqn.2024-01.org.nvmft:interop
+DISC=nqn.2014-08.org.nvmexpress.discovery
+HOSTNQN=$(cat /etc/nvme/hostnqn)
+HOSTID=$(cat /etc/nvme/hostid)
+
+# ---- assertions: what they print is read only when a test fails
+
+say() { echo "--- $*"; }
+fail() { echo "FAIL: $*"; exit 1; }
+skip() { echo "SKIP: $*"; exit 77; }
+eq() { # eq WHAT GOT WANTED
+	[ "$2" = "$3" ] || fail "$1 is '$2', expected '$3'"
+	echo "ok: $1 = $2"
+}
+ge() { # ge WHAT GOT LEAST
+	[ "$2" -ge "$3" ] || fail "$1 is $2, expected at least $3"
+	echo "ok: $1 = $2 (>= $3)"
+}
+has() { # has WHAT TEXT PATTERN: some line of TEXT matches the extended regular expression
+	printf '%s\n' "$2" | grep -qE -- "$3" || fail "$1 has no line matching '$3':
+$2"
+	echo "ok: $1 has $3"
+}
+hasnt() {
+	! printf '%s\n' "$2" | grep -qE -- "$3" || fail "$1 has a line matching '$3':
+$2"
+	echo "ok: $1 lacks $3"
+}
+refused() { # refused WHAT COMMAND...: the command must fail; its output is left in $REFUSAL
+	local w=$1; shift
+	if REFUSAL=$("$@" 2>&1); then fail "$w succeeded: $REFUSAL"; fi
+	echo "ok: $w refused: $REFUSAL"
+}
+within() { # within SECONDS WHAT COMMAND...: the command succeeds before the time is over
+	local t=$(($1 * 10)) w=$2; shift 2
+	until "$@" > /dev/null 2>&1; do
+		t=$((t - 1))
+		[ $t -gt 0 ] || fail "not in time: $w"
+		sleep 0.1
+	done
+	echo "ok: $w"
+}
+# Lines of the kernel log that this test provokes (extended regular expression).
+kernel_may_say() { echo "$1" > /tmp/t/kernel-may-say; }
+
+# ---- the host side
+
+open_control() {
+	local p
+	for p in /sys/class/virtio-ports/*; do
+		[ "$(cat "$p/name" 2> /dev/null)" = nvmft.control ] && exec 7<> "/dev/${p##*/}" && return
+	done
+	return 1
+}
+tell() { # one line to the host; its answer on stdout, its status as ours
+	local a
+	printf '%s\n' "$*" >&7
+	while IFS= read -r a <&7; do
+		case $a in '|'*) printf '%s\n' "${a#|}" ;; =*) return "${a#=}" ;; esac
+	done
+}
+host() { tell "do $*"; } # see lib/agent.sh for the commands
+target() { host start "$@" || fail "the target did not start: $*"; }
+# target_with NAMESPACE...: the usual target, one subsystem on both addresses
+target_with() {
+	local n
+	for n; do set -- "$@" --namespace "$n"; shift; done
+	target --listen tcp:$A1:$PORT --listen tcp:$A2:$PORT --subsystem $NQN "$@"
+}
+
+# ---- target.json: conf_new, then any number of conf FILTER, then target --config target.json
+# (and host reload after a later conf)
+
+conf_new() {
+	jq -n --arg n $NQN --arg a $A1 --arg b $A2 --arg p $PORT '
+	def port(id; a): {portid: id, addr: {trtype: "tcp", adrfam: "ipv4", traddr: a, trsvcid: $p,
+		treq: "not specified"}, param: {}, referrals: [], subsystems: [$n]};
+	{hosts: [], ports: [port(1; $a), port(2; $b)], subsystems: [{nqn: $n, allowed_hosts: [],
+		attr: {allow_any_host: "1"}, namespaces: []}]}' > /host/target.json
+}
+conf() {
+	jq "$@" /host/target.json > /tmp/t/target.json
+	cat /tmp/t/target.json > /host/target.json
+}
+conf_file() { # conf_file NSID PATH [SUBSYSTEM INDEX]
+	conf --argjson i "$1" --arg p "$2" ".subsystems[${3:-0}].namespaces += [{nsid: \$i, enable: 1, device: {path: \$p}}]"
+}
+conf_without() { # conf_without NSID
+	conf --argjson i "$1" '.subsystems[0].namespaces |= map(select(.nsid != $i))'
+}
+conf_subsystem() { # conf_subsystem NQN: on both ports, open to all hosts
+	conf --arg n "$1" '.subsystems += [{nqn: $n, allowed_hosts: [], attr: {allow_any_host: "1"},
+		namespaces: []}] | .ports[].subsystems += [$n]'
+}
+
+# ---- the initiator
+
+# connect [NVME CONNECT OPTIONS]: to $NQN at $A1 if the options name nothing else
+connect() {
+	case " $* " in *' -n '*) ;; *) set -- -n $NQN "$@" ;; esac
+	case " $* " in *' -a '*) ;; *) set -- -a $A1 "$@" ;; esac
+	case " $* " in *' -k '*) ;; *) set -- -k 10 "$@" ;; esac
+	nvme connect -t tcp -s $PORT --ctrl-loss-tmo=60 --reconnect-delay=1 "$@"
+}
+discover() { nvme discover -t tcp -s $PORT -a "${1:-$A1}" -o json; }
+attr() { cat "/sys/class/nvme/$1/$2"; }
+# controllers NQN [ADDRESS]: names of the controllers of a subsystem, oldest first
+controllers() {
+	local c
+	for c in $(ls /sys/class/nvme | sort -V); do
+		[ "$(attr "$c" subsysnqn 2> /dev/null)" = "$1" ] || continue
+		case $(attr "$c" address) in *"traddr=${2:-}"*) echo "$c" ;; esac
+	done
+}
+live() { [ "$(attr "$1" state)" = live ]; }
+not_live() { [ "$(attr "$1" state)" != live ]; }
+gone() { ! [ -e "$1" ]; }
+# disk NSID [NQN]: the block device of a namespace, waited for. Neither number in nvmeXnY can
+# be predicted: X counts subsystems, Y the order in which namespaces were found.
+disk() {
+	local d=0
+	while [ $d -lt 100 ]; do
+		find_disk "$1" "${2:-$NQN}" && return
+		d=$((d + 1))
+		sleep 0.1
+	done
+	echo "no disk for namespace $1" >&2
+	return 1
+}
+find_disk() {
+	local q b
+	for q in /sys/block/nvme*n*; do
+		[ -e "$q/nsid" ] && [ "$(cat "$q/nsid")" = "$1" ] || continue
+		[ "$(cat "$q/device/subsysnqn")" = "$2" ] || continue
+		b=/dev/${q##*/}
+		case ${q##*/} in *c*n*) continue ;; esac
+		[ -b "$b" ] && echo "$b" && return
+	done
+	return 1
+}
+no_disk() { ! find_disk "$1" "${2:-$NQN}"; }
+size_is() { [ "$(blockdev --getsize64 "$1")" = "$2" ]; }
+random_file() { head -c "$2" /dev/urandom > "$1"; } # random_file PATH BYTES
+
+# verify DISK [FIO OPTIONS]: random mixed I/O with checksums. Small: the CPU is emulated.
+verify() {
+	local f=$1; shift
+	fio --name=verify --filename="$f" --ioengine=io_uring --direct=1 --rw=randrw --bs=4k \
+		--size=8m --iodepth=16 --verify=crc32c --verify_fatal=1 --verify_backlog=256 \
+		--output=fio.out "$@" && grep -qE 'err= *0' fio.out || { cat fio.out; fail "fio on $f"; }
+	! grep -iE 'verify failed|bad (magic|header)|io_u error' fio.out || fail "fio on $f"
+	grep -E 'read *:|write *:' fio.out
+}
+# The same in the background; fio_wait gives its verdict.
+verify_start() {
+	verify "$@" > verify.out 2>&1 &
+	FIO=$!
+	sleep 1
+	kill -0 $FIO || fail "fio ended early: $(cat verify.out)"
+}
+verify_wait() { wait $FIO || fail "$(cat verify.out)"; cat verify.out; }
+
+# A private extension, see README.md.
+[ ! -e /host/local.sh ] || . /host/local.sh
