@@ -4,6 +4,7 @@
 struct error_io {
 	struct wrap_io wrap;
 	nvmft_status status; /* to report when the inner backend is through */
+	bool lends;
 };
 
 static bool by_chance(const struct nvmft_wrap_error *rule, uint64_t n)
@@ -33,6 +34,9 @@ static void error_done(struct nvmft_io *io)
 {
 	struct error_io *ei = wrap_take_back(io);
 
+	/* Of pages lent for a read that failed nobody else knows. */
+	if (ei->lends && !io->status)
+		io->channel->backend->ops->lend_end(io->channel, io);
 	nvmft_io_done(io, ei->status);
 }
 
@@ -45,6 +49,7 @@ static void error_submit(struct nvmft_channel *channel, struct nvmft_io *io)
 		wrap_pass(channel, io, wrap_done);
 		return;
 	}
+	ei->lends = io->op == NVMFT_IO_READ && io->iovcnt == 0;
 	ei->status = rule->status ? rule->status : nvmft_status_from_errno(rule->err);
 	if (rule->after)
 		wrap_pass(channel, io, error_done);

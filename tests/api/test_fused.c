@@ -451,7 +451,7 @@ static void test_disconnect_while_a_pair_waits_its_turn(void **state)
 	memset(other, 0, sizeof(other));
 	th_submit_many(&second.io[0], other, sqe, (void *const[]){old, new}, (const size_t[]){512, 512}, 2);
 	th_settle(&w.t);
-	nvmft_loopback_disconnect(second.io[0].q);
+	th_disconnect_begin(&second.io[0]);
 	th_settle(&w.t);
 	w.probe.hold = false;
 	probe_release(&w.probe, 1);

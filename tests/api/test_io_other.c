@@ -307,7 +307,7 @@ static void test_write_zeroes_is_given_up_between_steps(void **state)
 		th_submit_cid(w.q, &cmd, &sqe, NULL, 0);
 		th_settle(&w.t);
 		if (i) {
-			nvmft_loopback_disconnect(w.q->q);
+			th_disconnect_begin(w.q);
 			th_settle(&w.t);
 		} else {
 			th_sqe_abort(&sqe, 1, 77);

@@ -9,7 +9,8 @@
 
 #define BUF_LEN (CONF_MAX_IO + 8192)
 
-static struct conf_kind kinds[] = {
+/* Each over loopback and over TCP. */
+static const struct conf_kind kinds[] = {
 	{CONF_NULL, CONF_BARE, 512},           {CONF_NULL, CONF_LOG, 4096},    {CONF_NULL, CONF_POOR, 512},
 	{CONF_MEMORY, CONF_BARE, 512},         {CONF_MEMORY, CONF_BARE, 4096}, {CONF_MEMORY, CONF_LOG, 512},
 	{CONF_MEMORY, CONF_POOR, 512},         {CONF_MEMORY, CONF_LATE, 4096}, {CONF_MEMORY, CONF_ERROR, 512},
@@ -20,12 +21,21 @@ static struct conf_kind kinds[] = {
 	{CONF_THREAD, CONF_LATE, 512},
 };
 
+/* These over the variants of TCP, too: what lends, what waits for a ring, what completes late, what is copied. */
+static const struct conf_kind varied[] = {
+	{CONF_MEMORY, CONF_BARE, 512},
+	{CONF_MEMORY, CONF_POOR, 512},
+	{CONF_FILE, CONF_BARE, 512},
+	{CONF_THREAD, CONF_BARE, 4096},
+};
+
 static const char *const base_names[] = {"null", "memory", "file", "file-buffered", "minimal", "polled", "thread"};
 static const char *const wrap_names[] = {"", "+log", "+poor", "+late", "+error"};
 
-static void kind_name(char *name, size_t size, const struct conf_kind *kind)
+void conf_kind_name(char *name, size_t size, const struct conf_kind *kind)
 {
-	snprintf(name, size, "%s-%u%s", base_names[kind->base], kind->block_size, wrap_names[kind->wrap]);
+	snprintf(name, size, "%s %s-%u%s", th_transport_names[kind->transport], base_names[kind->base],
+		 kind->block_size, wrap_names[kind->wrap]);
 }
 
 void conf_make_file(char *path, uint64_t bytes)
@@ -140,10 +150,13 @@ struct conf *conf_prepare(const struct conf_kind *kind)
 
 void conf_start(struct conf *c, const struct th_opts *opts, const struct th_ctrl_opts *ctrl_opts)
 {
-	struct th_opts usual = {.tick_ns = c->kind.wrap == CONF_LATE ? 100000 : 0};
+	struct th_opts to = {.tick_ns = c->kind.wrap == CONF_LATE ? 100000 : 0};
 	struct nvmft_subsystem_opts so = {.nqn = TH_NQN, .allow_any_host = true, .max_io_size = CONF_MAX_IO};
 
-	th_start(&c->t, opts ? opts : &usual);
+	if (opts)
+		to = *opts;
+	to.transport = c->kind.transport;
+	th_start(&c->t, &to);
 	c->subsys = th_add_subsystem_opts(&c->t, &so);
 	c->ns = th_add_namespace(c->subsys, c->ops, c->ops_opts);
 	th_ctrl_connect(&c->t, &c->ctrl, ctrl_opts);
@@ -216,35 +229,66 @@ static bool suits(const struct conf_kind *kind, unsigned int needs)
 		return false;
 	if (needs & CONF_INJECT && kind->wrap != CONF_BARE)
 		return false;
+	if (needs & CONF_HOST_BUFFERS && kind->transport != TH_LOOPBACK)
+		return false;
 	if (needs & CONF_RESIZABLE && kind->base != CONF_FILE && kind->base != CONF_FILE_BUFFERED)
 		return false;
 	return true;
 }
 
+/* One test over one kind. */
+struct cell {
+	struct conf_kind kind;
+	char name[128];
+};
+
+struct plan {
+	const struct conf_test *tests;
+	size_t ntests;
+	struct CMUnitTest *all;
+	struct cell *cells;
+	size_t n;
+};
+
+static void plan_kind(struct plan *plan, const struct conf_kind *kind, enum th_transport transport)
+{
+	struct conf_kind k = *kind;
+	char name[64];
+
+	k.transport = transport;
+	conf_kind_name(name, sizeof(name), &k);
+	for (size_t i = 0; i < plan->ntests; i++) {
+		const struct conf_test *test = &plan->tests[i];
+		struct cell *cell = &plan->cells[plan->n];
+
+		if (!suits(&k, test->needs))
+			continue;
+		cell->kind = k;
+		snprintf(cell->name, sizeof(cell->name), "%s: %s", name, test->name);
+		plan->all[plan->n++] = (struct CMUnitTest){
+			cell->name, test->fn, setup_for(test->needs), teardown, &cell->kind};
+	}
+}
+
 int conf_run(const char *area, const struct conf_test *tests, size_t n)
 {
-	size_t nkinds = sizeof(kinds) / sizeof(kinds[0]), count = 0;
-	struct CMUnitTest *all = calloc(n * nkinds, sizeof(*all));
-	char(*names)[128] = calloc(n * nkinds, sizeof(*names));
+	size_t nkinds = sizeof(kinds) / sizeof(kinds[0]), nvaried = sizeof(varied) / sizeof(varied[0]);
+	size_t most = n * (nkinds * 2 + nvaried * TH_TRANSPORTS);
+	struct plan plan = {tests, n, calloc(most, sizeof(*plan.all)), calloc(most, sizeof(*plan.cells)), 0};
 	int failed = 1;
 
-	for (size_t k = 0; all && names && k < nkinds; k++) {
-		char kind[64];
-
-		kind_name(kind, sizeof(kind), &kinds[k]);
-		for (size_t i = 0; i < n; i++) {
-			if (!suits(&kinds[k], tests[i].needs))
-				continue;
-			snprintf(names[count], sizeof(names[count]), "%s: %s", kind, tests[i].name);
-			all[count] = (struct CMUnitTest){names[count], tests[i].fn, setup_for(tests[i].needs), teardown,
-							 &kinds[k]};
-			count++;
-		}
+	if (plan.all && plan.cells) {
+		for (size_t k = 0; k < nkinds; k++)
+			plan_kind(&plan, &kinds[k], TH_LOOPBACK);
+		for (size_t k = 0; k < nkinds; k++)
+			plan_kind(&plan, &kinds[k], TH_TCP);
+		for (unsigned int t = TH_TCP + 1; t < TH_TRANSPORTS; t++)
+			for (size_t k = 0; k < nvaried; k++)
+				plan_kind(&plan, &varied[k], (enum th_transport)t);
+		failed = _cmocka_run_group_tests(area, plan.all, plan.n, NULL, NULL);
 	}
-	if (all && names)
-		failed = _cmocka_run_group_tests(area, all, count, NULL, NULL);
-	free(all);
-	free(names);
+	free(plan.all);
+	free(plan.cells);
 	return failed;
 }
 

@@ -3,7 +3,7 @@
 #define NVMFT_TESTS_CONF_H
 
 /*
- * The same tests over every backend, bare and wrapped. A test finds in *state a struct conf: a target that serves one
+ * The same tests over every backend, bare and wrapped, and over every transport. A test finds in *state a struct conf: a target that serves one
  * namespace of its kind (NSID 1), and a connected controller with one I/O queue.
  */
 
@@ -36,6 +36,7 @@ struct conf_kind {
 	enum conf_base base;
 	enum conf_wrap wrap;
 	uint32_t block_size;
+	enum th_transport transport;
 };
 
 struct conf {
@@ -78,6 +79,9 @@ struct conf {
 /* Two poll groups with a thread each, and an I/O queue in both. */
 #define CONF_THREADED (1u << 4)
 
+/* Host buffers are not where the backend's data goes, unless over loopback. */
+#define CONF_HOST_BUFFERS (1u << 5)
+
 struct conf_test {
 	const char *name;
 	void (*fn)(void **state);
@@ -96,6 +100,9 @@ void conf_wrap_with(struct conf *c, struct nvmft_backend_ops (*wrapper)(const st
 		    void *control);
 void conf_start(struct conf *c, const struct th_opts *opts, const struct th_ctrl_opts *ctrl_opts);
 void conf_end(struct conf *c);
+
+/* For names of tests, at least 64 bytes. */
+void conf_kind_name(char *name, size_t size, const struct conf_kind *kind);
 
 /* An empty file of @bytes in the working directory; its name goes to @path (64 bytes). */
 void conf_make_file(char *path, uint64_t bytes);

@@ -256,7 +256,7 @@ static const struct conf_test tests[] = {
 	{"FUA is a write and a flush elsewhere", test_fua_by_flush, 0},
 	{"flush", test_flush, 0},
 	{"flush of all namespaces", test_flush_all, 0},
-	{"unaligned host buffers", test_unaligned_buffers, 0},
+	{"unaligned host buffers", test_unaligned_buffers, CONF_HOST_BUFFERS},
 	{"64 commands at once", test_queue_depth, CONF_KEEPS_DATA},
 };
 

@@ -323,10 +323,9 @@ static void test_late_one_holds_nobody_up(void **state)
 
 /* ---- depth and alignment: c->poor outside, then the log, then the delay ---- */
 
-static struct conf *start_poor(const struct nvmft_wrap_short *poor)
+static struct conf *start_poor(const struct conf_kind *kind, const struct nvmft_wrap_short *poor)
 {
-	static const struct conf_kind kind = {CONF_MEMORY, CONF_BARE, 512};
-	struct conf *c = conf_prepare(&kind);
+	struct conf *c = conf_prepare(kind);
 
 	c->poor = *poor;
 	conf_wrap_with(c, nvmft_wrap_delay_ops, &c->delay);
@@ -343,10 +342,9 @@ static bool four_held(void *arg)
 
 static void test_depth(void **state)
 {
-	struct conf *c = start_poor(&(struct nvmft_wrap_short){.depth = 4});
+	struct conf *c = start_poor(*state, &(struct nvmft_wrap_short){.depth = 4});
 	struct th_cmd cmds[32];
 
-	(void)state;
 	memset(cmds, 0, sizeof(cmds));
 	atomic_store(&c->delay.hold, true);
 	for (unsigned int i = 0; i < 32; i++)
@@ -363,10 +361,9 @@ static void test_depth(void **state)
 
 static void test_abort_waiting_for_depth(void **state)
 {
-	struct conf *c = start_poor(&(struct nvmft_wrap_short){.depth = 4});
+	struct conf *c = start_poor(*state, &(struct nvmft_wrap_short){.depth = 4});
 	struct th_cmd cmds[6];
 
-	(void)state;
 	memset(cmds, 0, sizeof(cmds));
 	atomic_store(&c->delay.hold, true);
 	for (unsigned int i = 0; i < 6; i++)
@@ -383,10 +380,9 @@ static void test_abort_waiting_for_depth(void **state)
 
 static void test_disconnect_waiting_for_depth(void **state)
 {
-	struct conf *c = start_poor(&(struct nvmft_wrap_short){.depth = 4});
+	struct conf *c = start_poor(*state, &(struct nvmft_wrap_short){.depth = 4});
 	struct th_cmd cmds[20];
 
-	(void)state;
 	memset(cmds, 0, sizeof(cmds));
 	atomic_store(&c->delay.hold, true);
 	for (unsigned int i = 0; i < 20; i++)
@@ -402,9 +398,11 @@ static void test_disconnect_waiting_for_depth(void **state)
 
 static void test_alignment(void **state)
 {
-	struct conf *c = start_poor(&(struct nvmft_wrap_short){.align = 512});
+	const struct conf_kind *kind = *state;
+	struct conf *c;
 
-	(void)state;
+	th_loopback_only(kind->transport, "host buffers are not the backend's");
+	c = start_poor(kind, &(struct nvmft_wrap_short){.align = 512});
 	th_fill(c->buf + 1, 4096, 3);
 	assert_int_equal(th_write(&c->ctrl, 1, 0, 8, c->buf + 1, 4096), 0);
 	assert_int_equal(th_read(&c->ctrl, 1, 0, 8, c->buf2 + 3, 4096), 0);
@@ -417,10 +415,8 @@ static void test_alignment(void **state)
 /* The flush by which a FUA write is made durable fails: so does the write. */
 static void test_fua_flush_error(void **state)
 {
-	static const struct conf_kind kind = {CONF_MEMORY, CONF_BARE, 512};
-	struct conf *c = conf_prepare(&kind);
+	struct conf *c = conf_prepare(*state);
 
-	(void)state;
 	c->poor = (struct nvmft_wrap_short){.no_fua = true, .volatile_cache = true};
 	c->error = (struct nvmft_wrap_error){
 		.ops = NVMFT_WRAP_OP(NVMFT_IO_FLUSH), .nth = 1, .times = 1, .status = SC_WRITE_FAULT};
@@ -450,14 +446,28 @@ static const struct conf_test tests[] = {
 	{"a late I/O holds nobody up", test_late_one_holds_nobody_up, CONF_INJECT},
 };
 
+/* Kinds that the rest builds itself. */
+static struct conf_kind memory_kinds[] = {
+	{CONF_MEMORY, CONF_BARE, 512, TH_LOOPBACK},
+	{CONF_MEMORY, CONF_BARE, 512, TH_TCP},
+	{CONF_MEMORY, CONF_BARE, 512, TH_TCP_R2T},
+};
+
+#define OVER_ALL(fn)                                                                       \
+	{"loopback: " #fn, fn, NULL, NULL, &memory_kinds[0]},                              \
+		{"tcp: " #fn, fn, NULL, NULL, &memory_kinds[1]},                           \
+	{                                                                                  \
+		"tcp-r2t: " #fn, fn, NULL, NULL, &memory_kinds[2]                          \
+	}
+
 int main(void)
 {
 	static const struct CMUnitTest others[] = {
-		cmocka_unit_test(test_depth),
-		cmocka_unit_test(test_abort_waiting_for_depth),
-		cmocka_unit_test(test_disconnect_waiting_for_depth),
-		cmocka_unit_test(test_alignment),
-		cmocka_unit_test(test_fua_flush_error),
+		OVER_ALL(test_depth),
+		OVER_ALL(test_abort_waiting_for_depth),
+		OVER_ALL(test_disconnect_waiting_for_depth),
+		OVER_ALL(test_alignment),
+		OVER_ALL(test_fua_flush_error),
 	};
 	int failed = conf_run("inject", tests, sizeof(tests) / sizeof(tests[0]));
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Random commands against a copy in RAM. Ten thousand of them for each kind; CONF_SEED=n and CONF_OPS=n in the
- * environment repeat or lengthen a run.
+ * Random commands against a copy in RAM. Thousands of them for each kind; CONF_SEED=n and CONF_OPS=n in the environment
+ * repeat or lengthen a run.
  */
 #include "conf.h"
 
@@ -120,7 +120,8 @@ static void step(struct model *m)
 static void test_model(void **state)
 {
 	struct conf *c = *state;
-	uint64_t seed = number("CONF_SEED", 20240607), ops = number("CONF_OPS", 10000);
+	uint64_t seed = number("CONF_SEED", 20240607);
+	uint64_t ops = number("CONF_OPS", c->kind.transport == TH_LOOPBACK ? 4000 : 1000);
 	struct model m = {.c = c, .rng = seed, .bs = c->block_size, .keeps = !conf_deallocates(c)};
 
 	m.shadow = calloc(MODEL_BLOCKS, m.bs);

@@ -3,7 +3,7 @@
 #define NVMFT_TESTS_HOST_H
 
 /*
- * A synchronous host over the loopback transport, for tests of everything behind a transport.
+ * A synchronous host over the loopback transport or over NVMe/TCP, for tests of everything behind a transport.
  *
  *   static void test_read(void **state)
  *   {
@@ -23,7 +23,8 @@
  *
  * Functions without "try" fail the running CMocka test when they cannot do what they say. Time is a fake clock that only
  * th_advance_ms() moves. The thread of the test drives every poll group, unless opts.threaded asks for one thread per
- * group. The helper itself never allocates, so that allocations may be made to fail under it.
+ * group. Hosts over TCP are driven by the thread of the test in any case: it is the only one that may call the helper.
+ * The helper itself never allocates, so that allocations may be made to fail under it.
  */
 
 #include <pthread.h>
@@ -31,6 +32,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include <nvmft/nvmft.h>
 #include <nvmft/provider/backend.h>
@@ -72,6 +74,17 @@ enum {
 #define TH_SC_CAP_EXCEEDED 0x081
 #define TH_SC_COMPARE_FAILED 0x285
 
+/* What hosts connect through. The TCP ones are socket pairs that nvmft_tcp_serve() is given. */
+enum th_transport {
+	TH_USUAL,       /* what TH_TRANSPORT in the environment says, e.g. "tcp-r2t"; else loopback */
+	TH_LOOPBACK,    /* "loopback" */
+	TH_TCP,         /* "tcp" */
+	TH_TCP_DIGESTS, /* "tcp-digests": of headers and data, and padding in front of data in both directions */
+	TH_TCP_R2T,     /* "tcp-r2t": no data in the capsules of I/O queues, and H2CData of 8 KiB at most */
+	TH_TCP_NOFLOW,  /* "tcp-noflow": no SQ flow control, thus C2HData that says SUCCESS */
+	TH_TRANSPORTS,
+};
+
 /*
  * struct th_opts - options of a world; zero fields mean the default
  * @groups: poll groups, 1..TH_GROUPS_MAX; default 1
@@ -79,8 +92,9 @@ enum {
  * @log_level: default NVMFT_LOG_DEBUG, so that messages of every level can be asserted on
  * @start_ns: first value of the fake clock; default one hour
  * @tick_ns: what th_poll() adds to it in each call; default nothing. Not in a threaded world.
+ * @transport: what th->port is
  * @target: further options of the target; log, now_ns and time_ctx are overwritten
- * @port: further options of the loopback port; transport is overwritten
+ * @port: further options of the port; transport is overwritten, and for TCP transport_opts and traddr
  */
 struct th_opts {
 	unsigned int groups;
@@ -88,6 +102,7 @@ struct th_opts {
 	enum nvmft_log_level log_level;
 	uint64_t start_ns;
 	uint64_t tick_ns;
+	enum th_transport transport;
 	struct nvmft_target_opts target;
 	struct nvmft_port_opts port;
 };
@@ -106,7 +121,10 @@ struct th_group {
 /* struct th - a target with what a test needs around it */
 struct th {
 	struct nvmft_target *target;
-	struct nvmft_port *port; /* the loopback port */
+	struct nvmft_port *port;
+	enum th_transport transport; /* of the port, never TH_USUAL */
+	uint32_t in_capsule;         /* bytes of data in a capsule of an I/O queue */
+	TAILQ_HEAD(, th_queue) tcp_queues;
 	struct th_group groups[TH_GROUPS_MAX];
 	unsigned int ngroups;
 	bool threaded;
@@ -120,6 +138,12 @@ struct th {
 };
 
 /* ---- the world ---- */
+
+/* As in TH_TRANSPORT. */
+extern const char *const th_transport_names[TH_TRANSPORTS];
+
+/* Skip the running test, because of @reason, unless that is what a world of @transport has. */
+void th_loopback_only(enum th_transport transport, const char *reason);
 
 /* Start. @opts may be NULL. try: 0 or -errno, and nothing is left behind. */
 void th_start(struct th *t, const struct th_opts *opts);
@@ -174,6 +198,25 @@ void th_remove_namespace(struct th *t, struct nvmft_namespace *ns);
 
 /* ---- queues and commands ---- */
 
+/* The host's end of a TCP connection: tcp.c */
+struct th_cmd;
+struct th_tcp {
+	int fd; /* -1: closed */
+	TAILQ_ENTRY(th_queue) link; /* th->tcp_queues */
+	TAILQ_HEAD(, th_cmd) sending, outstanding;
+	bool ready; /* ICResp was received */
+	bool deaf;
+	bool hdgst, ddgst, no_flow;
+	uint8_t hpda, cpda;
+	uint32_t maxh2cdata, in_capsule;
+	/* the PDU that is being received */
+	uint8_t header[160], digest[4];
+	uint32_t header_len, have; /* of header, data or digest */
+	uint8_t state;
+	struct th_cmd *cmd; /* whose C2HData it is */
+	uint32_t at, data_len;
+};
+
 /* struct th_queue - one connected queue; not to be moved */
 struct th_queue {
 	struct th *t;
@@ -186,6 +229,7 @@ struct th_queue {
 	atomic_bool connected;    /* the outcome of Connect is known */
 	atomic_bool disconnected; /* the connection has ended */
 	struct nvmft_cqe cqe;     /* of the last th_exec() */
+	struct th_tcp tcp;
 };
 
 /*
@@ -195,17 +239,39 @@ struct th_queue {
 int th_connect(struct th *t, struct th_queue *queue, const struct nvmft_loopback_opts *opts);
 /* Close it and wait for the end. No effect when it has ended already. */
 void th_disconnect(struct th_queue *queue);
+/* The same without waiting. */
+void th_disconnect_begin(struct th_queue *queue);
+/* TCP only. The connection is lost without a word, whatever is on its way. */
+void th_kill(struct th_queue *queue);
+/* TCP only. Receive nothing as long as @deaf, so that responses get stuck. */
+void th_deaf(struct th_queue *queue, bool deaf);
+
+/* One PDU at a time on its way to the controller, and what came back: tcp.c */
+struct th_tcp_cmd {
+	TAILQ_ENTRY(th_cmd) sending, outstanding;
+	uint8_t header[128], digest[4];
+	const uint8_t *data;
+	uint32_t header_len, data_len, digest_len, sent;
+	uint16_t ttag;
+	uint32_t r2t_at, r2t_left; /* of an R2T, still to be sent */
+	uint32_t received;
+	bool is_sending;
+	bool last;      /* C2HData with LAST was received */
+	bool completed; /* while it was being sent */
+};
 
 /* struct th_cmd - a command in flight; not to be moved while it is */
 struct th_cmd {
 	struct nvmft_loopback_cmd lc;
 	struct th_queue *queue;
 	struct nvmft_call call;
-	int error; /* of nvmft_loopback_submit() */
+	int error; /* of nvmft_loopback_submit(), or -ENOTCONN */
 	struct nvmft_cqe cqe;
 	nvmft_status status; /* without More and CRD; with DNR */
 	atomic_bool done;
-	void (*on_done)(struct th_cmd *cmd); /* optional, on the group's thread, when all of the above is set */
+	/* optional, on the group's thread, over TCP on the test's, when all of the above is set */
+	void (*on_done)(struct th_cmd *cmd);
+	struct th_tcp_cmd tcp;
 };
 
 /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "host.h"
+#include "priv.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -67,6 +67,8 @@ int th_connect(struct th *t, struct th_queue *queue, const struct nvmft_loopback
 	queue->group = ca.opts.group;
 	queue->qid = ca.opts.qid;
 	th_sync(t);
+	if (th_tcp_is(ca.opts.port))
+		return th_tcp_connect(queue, &ca.opts);
 	th_on_group(t, queue->group, do_connect, &ca);
 	if (ca.err == 0)
 		th_wait_flag(t, &queue->connected);
@@ -85,15 +87,26 @@ static void do_disconnect(void *arg)
 		nvmft_loopback_disconnect(queue->q);
 }
 
+void th_disconnect_begin(struct th_queue *queue)
+{
+	if (th_tcp_queue(queue))
+		th_tcp_disconnect(queue);
+	else
+		th_on_group(queue->t, queue->group, do_disconnect, queue);
+}
+
 void th_disconnect(struct th_queue *queue)
 {
-	th_on_group(queue->t, queue->group, do_disconnect, queue);
+	th_disconnect_begin(queue);
 	th_wait_flag(queue->t, &queue->disconnected);
+	/* Over TCP the controller ends its side of the connection a moment after that. */
+	if (th_tcp_queue(queue) && !queue->t->threaded)
+		th_settle(queue->t);
 }
 
 /* ---- commands ---- */
 
-static void finish(struct th_cmd *cmd)
+void th_cmd_finish(struct th_cmd *cmd)
 {
 	void (*on_done)(struct th_cmd *) = cmd->on_done;
 
@@ -108,18 +121,20 @@ static void on_done(struct nvmft_loopback_cmd *lc)
 	struct th_cmd *cmd = (struct th_cmd *)(void *)lc;
 
 	memcpy(&cmd->cqe, lc->cqe.bytes, sizeof(cmd->cqe));
-	finish(cmd);
+	th_cmd_finish(cmd);
 }
 
 static void submit_here(struct th_cmd *cmd)
 {
 	if (atomic_load(&cmd->queue->disconnected))
 		cmd->error = -ENOTCONN;
+	else if (th_tcp_queue(cmd->queue))
+		th_tcp_submit(cmd);
 	else
 		cmd->error = nvmft_loopback_submit(cmd->queue->q, &cmd->lc);
 	if (cmd->error) {
 		cmd->cqe.status = htole16(TH_SC_SQ_DELETED << 1);
-		finish(cmd);
+		th_cmd_finish(cmd);
 	}
 }
 
@@ -127,6 +142,7 @@ static void prepare(struct th_queue *queue, struct th_cmd *cmd, const struct nvm
 {
 	memset(&cmd->lc, 0, sizeof(cmd->lc));
 	memset(&cmd->cqe, 0, sizeof(cmd->cqe));
+	memset(&cmd->tcp, 0, sizeof(cmd->tcp));
 	memcpy(cmd->lc.sqe.bytes, sqe, sizeof(*sqe));
 	cmd->lc.data = data;
 	cmd->lc.data_len = len;
@@ -145,7 +161,7 @@ static void submit_call(struct nvmft_call *call)
 void th_submit_cid(struct th_queue *queue, struct th_cmd *cmd, const struct nvmft_sqe *sqe, void *data, size_t len)
 {
 	prepare(queue, cmd, sqe, data, len);
-	if (!queue->t->threaded) {
+	if (!queue->t->threaded || th_tcp_queue(queue)) {
 		submit_here(cmd);
 		return;
 	}
@@ -190,7 +206,10 @@ void th_submit_many(struct th_queue *queue, struct th_cmd *cmds, const struct nv
 		numbered.cid = next_cid(queue);
 		prepare(queue, &cmds[i], &numbered, data[i], lens[i]);
 	}
-	th_on_group(queue->t, queue->group, do_many, &m);
+	if (th_tcp_queue(queue))
+		do_many(&m);
+	else
+		th_on_group(queue->t, queue->group, do_many, &m);
 }
 
 nvmft_status th_wait_cmd(struct th_cmd *cmd)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "host.h"
+#include "priv.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -117,7 +117,7 @@ int th_poll(struct th *t)
 	int events = 0;
 
 	if (t->threaded)
-		return 0;
+		return th_tcp_poll(t);
 	atomic_fetch_add(&t->now_ns, t->tick_ns);
 	for (unsigned int i = 0; i < t->ngroups; i++) {
 		int n = nvmft_poll(t->groups[i].group, 0);
@@ -126,7 +126,7 @@ int th_poll(struct th *t)
 			fail_msg("nvmft_poll: %d", n);
 		events += n;
 	}
-	return events;
+	return events + th_tcp_poll(t);
 }
 
 bool th_wait(struct th *t, bool (*cond)(void *arg), void *arg, unsigned int ms)
@@ -262,19 +262,60 @@ static void quit(struct th *t)
 	err = nvmft_target_destroy(t->target);
 	if (err)
 		fail_msg("nvmft_target_destroy: %d", err);
+	th_tcp_poll(t); /* hears of the last ends */
 	pthread_mutex_destroy(&t->log_lock);
 	t->target = NULL;
+}
+
+const char *const th_transport_names[TH_TRANSPORTS] = {"usual",       "loopback", "tcp",
+							"tcp-digests", "tcp-r2t",  "tcp-noflow"};
+
+static enum th_transport choose_transport(enum th_transport wanted)
+{
+	const char *name = getenv("TH_TRANSPORT");
+
+	if (wanted != TH_USUAL)
+		return wanted;
+	for (unsigned int i = TH_LOOPBACK; name && i < TH_TRANSPORTS; i++)
+		if (strcmp(name, th_transport_names[i]) == 0)
+			return (enum th_transport)i;
+	if (name)
+		fail_msg("TH_TRANSPORT=%s: no such transport", name);
+	return TH_LOOPBACK;
+}
+
+void th_loopback_only(enum th_transport transport, const char *reason)
+{
+	transport = choose_transport(transport);
+	if (transport == TH_LOOPBACK)
+		return;
+	print_message("skipped over %s: %s\n", th_transport_names[transport], reason);
+	skip();
+}
+
+static int add_port(struct th *t, const struct th_opts *opts)
+{
+	struct nvmft_port_opts po = opts->port;
+	struct nvmft_tcp_opts tcp;
+
+	po.size = sizeof(po);
+	t->transport = choose_transport(opts->transport);
+	if (t->transport == TH_LOOPBACK)
+		po.transport = nvmft_transport_loopback();
+	else
+		th_tcp_port_opts(t, &po, &tcp);
+	return nvmft_port_add(t->target, &po, &t->port);
 }
 
 int th_try_start(struct th *t, const struct th_opts *opts)
 {
 	static const struct th_opts none;
 	struct nvmft_target_opts to;
-	struct nvmft_port_opts po;
 	int err;
 
 	opts = opts ? opts : &none;
 	memset(t, 0, sizeof(*t));
+	TAILQ_INIT(&t->tcp_queues);
 	pthread_mutex_init(&t->log_lock, NULL);
 	atomic_store(&t->now_ns, opts->start_ns ? opts->start_ns : 3600ull * 1000000000);
 	t->tick_ns = opts->tick_ns;
@@ -290,12 +331,8 @@ int th_try_start(struct th *t, const struct th_opts *opts)
 		return err;
 	}
 	err = create_groups(t, opts->groups ? opts->groups : 1);
-	if (!err) {
-		po = opts->port;
-		po.size = sizeof(po);
-		po.transport = nvmft_transport_loopback();
-		err = nvmft_port_add(t->target, &po, &t->port);
-	}
+	if (!err)
+		err = add_port(t, opts);
 	if (!err && opts->threaded) {
 		t->threaded = true;
 		err = start_threads(t);
