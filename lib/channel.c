@@ -39,11 +39,78 @@ static void channel_init(struct ns_channel *ch, struct nvmft_poll_group *group, 
 	ch->ns = ns;
 	ch->info = nsv->info;
 	ch->depth = ch->info.depth ? ch->info.depth : UINT32_MAX;
-	ch->align_mask = ch->info.align ? ch->info.align - 1 : 0;
+	ch->picky = ch->info.align > 1 || ch->info.needs_regions;
 	ch->dirty = !ns->ops.flush;
 	ch->polled = !ns->ops.poll;
 	TAILQ_INIT(&ch->waiting);
 	TAILQ_INIT(&ch->held);
+}
+
+/* ---- memory that devices reach ---- */
+
+static int region_add(void *ctx, const struct nvmft_region *region)
+{
+	struct ns_channel *ch = ctx;
+
+	return ch->ns->ops.region_add(&ch->pub, region);
+}
+
+static int region_remove(void *ctx, const struct nvmft_region *region)
+{
+	struct ns_channel *ch = ctx;
+
+	ch->ns->ops.region_remove(&ch->pub, region);
+	return 0;
+}
+
+int nvmft_channels_region_add(struct nvmft_poll_group *group, const struct nvmft_region *region)
+{
+	uint32_t i;
+	int ret = 0;
+
+	for (i = 0; i < group->nchannels && !ret; i++)
+		if (group->channels[i] && group->channels[i]->ns->ops.region_add)
+			ret = region_add(group->channels[i], region);
+	if (!ret)
+		return 0;
+	/* The last one refused it. */
+	for (i--; i-- > 0;)
+		if (group->channels[i] && group->channels[i]->ns->ops.region_add)
+			region_remove(group->channels[i], region);
+	return ret;
+}
+
+void nvmft_channels_region_remove(struct nvmft_poll_group *group, const struct nvmft_region *region)
+{
+	uint32_t i;
+
+	for (i = 0; i < group->nchannels; i++)
+		if (group->channels[i] && group->channels[i]->ns->ops.region_add)
+			region_remove(group->channels[i], region);
+}
+
+/* A backend that refuses one region gives up those that it has when its channel closes, which it does then. */
+static int channel_start(struct ns_channel *ch)
+{
+	const struct nvmft_backend_ops *ops = &ch->ns->ops;
+	int ret = ops->channel_open ? ops->channel_open(&ch->pub) : 0;
+
+	if (ret || !ops->region_add)
+		return ret;
+	ret = nvmft_pool_each_region(ch->pub.group, region_add, ch);
+	if (ret && ops->channel_close)
+		ops->channel_close(&ch->pub);
+	return ret;
+}
+
+static void channel_stop(struct ns_channel *ch)
+{
+	const struct nvmft_backend_ops *ops = &ch->ns->ops;
+
+	if (ops->region_add)
+		nvmft_pool_each_region(ch->pub.group, region_remove, ch);
+	if (ops->channel_close)
+		ops->channel_close(&ch->pub);
 }
 
 /* The first command for the namespace in this group: the one allocation on its way. */
@@ -60,7 +127,7 @@ int nvmft_channel_open(struct nvmft_poll_group *group, const struct ns_view *nsv
 	if (!ch)
 		return -ENOMEM;
 	channel_init(ch, group, nsv);
-	ret = ns->ops.channel_open ? ns->ops.channel_open(&ch->pub) : 0;
+	ret = channel_start(ch);
 	if (ret) {
 		free(ch);
 		return ret;
@@ -93,8 +160,7 @@ void nvmft_channel_free(struct ns_channel *ch)
 		TAILQ_REMOVE(&group->dirty_channels, ch, dirty_link);
 	if (ns->ops.poll && ch->polled)
 		TAILQ_REMOVE(&group->polled_channels, ch, polled_link);
-	if (ns->ops.channel_close)
-		ns->ops.channel_close(&ch->pub);
+	channel_stop(ch);
 	pthread_mutex_lock(&ns->stats_lock);
 	LIST_REMOVE(ch, ns_link);
 	channel_sum(&ns->closed_stats, ch);

@@ -32,7 +32,7 @@ struct ns_channel {
 	uint32_t in_flight;         /* requests that hold the channel */
 	uint32_t submitted;         /* I/Os that the backend has */
 	uint32_t depth;             /* most of these; UINT32_MAX no limit */
-	uint32_t align_mask;
+	bool picky;                 /* not every buffer of a transport will do */
 	struct nvmft_backend_info info; /* as of the opening; all but the size stays as it is */
 	bool closing;
 	bool dirty;  /* in group->dirty_channels; always true when the backend has no flush */
@@ -103,6 +103,10 @@ void channel_close(struct ns_channel *channel);
 int nvmft_channels_poll(struct nvmft_poll_group *group);
 void nvmft_channels_flush(struct nvmft_poll_group *group);
 int nvmft_channels_arm(struct nvmft_poll_group *group);
+
+/* The pool got a region, or gives one up: tell the backends that want to know. add: 0 or -errno, and nobody knows it. */
+int nvmft_channels_region_add(struct nvmft_poll_group *group, const struct nvmft_region *region);
+void nvmft_channels_region_remove(struct nvmft_poll_group *group, const struct nvmft_region *region);
 
 /* All channels of a group that is being freed; none has I/O. */
 void nvmft_channels_fini(struct nvmft_poll_group *group);

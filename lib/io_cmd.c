@@ -109,6 +109,23 @@ static bool io_aligned(const struct nvmft_iov *iov, uint32_t iovcnt, uint32_t ma
 	return (bits & mask) == 0;
 }
 
+static bool io_in_regions(const struct nvmft_iov *iov, uint32_t iovcnt)
+{
+	uint32_t i;
+
+	for (i = 0; i < iovcnt; i++)
+		if (iov[i].region == NVMFT_REGION_NONE)
+			return false;
+	return true;
+}
+
+/* The device can use the buffers as they are. */
+static bool io_reachable(const struct nvmft_backend_info *info, const struct nvmft_iov *iov, uint32_t iovcnt)
+{
+	return (info->align <= 1 || io_aligned(iov, iovcnt, info->align - 1)) &&
+	       (!info->needs_regions || io_in_regions(iov, iovcnt));
+}
+
 /*
  * One copy, because the device cannot reach the transport's own buffer. start() has granted the second one, except when the
  * namespace was replaced since by one that needs it; then the limit does not count.
@@ -153,7 +170,7 @@ static inline nvmft_status io_data(struct request *req)
 		return status;
 	req->io.iov = req->pub.iov;
 	req->io.iovcnt = req->pub.iovcnt;
-	if (likely(!ch->align_mask || io_aligned(req->io.iov, req->io.iovcnt, ch->align_mask)))
+	if (likely(!ch->picky || io_reachable(&ch->info, req->io.iov, req->io.iovcnt)))
 		return 0;
 	return io_bounce(req);
 }
@@ -237,8 +254,8 @@ static inline nvmft_status parse_rw(struct request *req, void (*execute)(struct 
 	len = (uint64_t)req->io.blocks << nsv->lba_shift;
 	if (unlikely(len > (uint64_t)1 << (12 + req->pub.queue->sv->subsys->mdts)))
 		return req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw12));
-	req->want_bounce = unlikely(nsv->info.align > 1) && req->pub.borrowed && req->pub.iovcnt &&
-			   !io_aligned(req->pub.iov, req->pub.iovcnt, nsv->info.align - 1);
+	req->want_bounce = unlikely(nsv->info.align > 1 || nsv->info.needs_regions) && req->pub.borrowed &&
+			   req->pub.iovcnt && !io_reachable(&nsv->info, req->pub.iov, req->pub.iovcnt);
 	return req_data(req, execute, dir, len);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "channel.h"
 #include "memory.h"
 #include "poll_group.h"
 
@@ -111,11 +112,35 @@ static unsigned char *slab_map(void)
 	return map + head;
 }
 
+static struct nvmft_region slab_region(const struct pool_slab *slab)
+{
+	return (struct nvmft_region){slab->base, SLAB_BYTES, slab->region};
+}
+
+int nvmft_pool_each_region(struct nvmft_poll_group *group, int (*fn)(void *ctx, const struct nvmft_region *region),
+			   void *ctx)
+{
+	struct pool *pool = &group->pool;
+	uint32_t i;
+	int ret = 0;
+
+	for (i = 0; i < pool->nregions && !ret; i++) {
+		struct nvmft_region region;
+
+		if (!pool->regions[i])
+			continue;
+		region = slab_region(pool->regions[i]);
+		ret = fn(ctx, &region);
+	}
+	return ret;
+}
+
 /* More memory: once per 2 MiB of I/O in flight that the group never had before, not per command. */
 static struct pool_slab *slab_create(struct nvmft_poll_group *group)
 {
 	struct pool *pool = &group->pool;
 	struct pool_slab *slab = malloc(sizeof(*slab));
+	struct nvmft_region region;
 
 	if (!slab)
 		return NULL;
@@ -124,11 +149,16 @@ static struct pool_slab *slab_create(struct nvmft_poll_group *group)
 	slab->base = slab_map();
 	if (!slab->base)
 		goto out_free;
+	region = slab_region(slab);
+	if (nvmft_channels_region_add(group, &region))
+		goto out_unmap;
 	pool->regions[slab->region] = slab;
 	pool_empty_add(pool, slab);
 	counter_add(&group->counters.pool_bytes, SLAB_BYTES);
 	return slab;
 
+out_unmap:
+	munmap(slab->base, SLAB_BYTES);
 out_free:
 	free(slab);
 	return NULL;
@@ -136,6 +166,9 @@ out_free:
 
 static void slab_destroy(struct nvmft_poll_group *group, struct pool_slab *slab)
 {
+	struct nvmft_region region = slab_region(slab);
+
+	nvmft_channels_region_remove(group, &region);
 	LIST_REMOVE(slab, link);
 	pool_empty_del(&group->pool, slab);
 	group->pool.regions[slab->region] = NULL;

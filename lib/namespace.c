@@ -124,6 +124,23 @@ static void ns_derive_ids(struct nvmft_namespace *ns)
 	ns->uuid[8] = (uint8_t)((ns->uuid[8] & 0x3f) | 0x80);
 }
 
+static bool ns_has_ids(const struct nvmft_namespace *ns)
+{
+	return !all_zero(ns->uuid, 16) || !all_zero(ns->nguid, 16) || !all_zero(ns->eui64, 8);
+}
+
+/* What is configured, else what the device has, else what is made up. */
+static void ns_choose_ids(struct nvmft_namespace *ns)
+{
+	if (ns_has_ids(ns))
+		return;
+	memcpy(ns->uuid, ns->info.uuid, sizeof(ns->uuid));
+	memcpy(ns->nguid, ns->info.nguid, sizeof(ns->nguid));
+	memcpy(ns->eui64, ns->info.eui64, sizeof(ns->eui64));
+	if (!ns_has_ids(ns))
+		ns_derive_ids(ns);
+}
+
 /* ---- opening ---- */
 
 static int backend_check_ops(struct nvmft_subsystem *subsys, const struct nvmft_backend_ops *ops)
@@ -216,8 +233,6 @@ static int ns_create(struct nvmft_subsystem *subsys, const struct nvmft_namespac
 	memcpy(ns->uuid, opts->uuid, sizeof(ns->uuid));
 	memcpy(ns->nguid, opts->nguid, sizeof(ns->nguid));
 	memcpy(ns->eui64, opts->eui64, sizeof(ns->eui64));
-	if (all_zero(ns->uuid, 16) && all_zero(ns->nguid, 16) && all_zero(ns->eui64, 8))
-		ns_derive_ids(ns);
 	nvmft_opts_copy(&ns->ops, sizeof(ns->ops), opts->backend, opts->backend->size);
 	atomic_init(&ns->refs, 1);
 	pthread_mutex_init(&ns->stats_lock, NULL);
@@ -228,6 +243,7 @@ static int ns_create(struct nvmft_subsystem *subsys, const struct nvmft_namespac
 	ret = ns_open_backend(ns, opts);
 	if (ret)
 		goto out_slot;
+	ns_choose_ids(ns);
 	*out = ns;
 	return 0;
 

@@ -17,8 +17,8 @@ struct nvmft_backend_ops;
  * @nsid: namespace identifier, 1..max_namespaces of the subsystem; default the lowest free one
  * @backend: who stores the blocks, see nvmft/backends.h. Required.
  * @backend_opts: that backend's option structure, or NULL
- * @uuid, @nguid, @eui64: identifiers. When all three are zero, a UUID and an NGUID are derived
- *          from the subsystem NQN and the NSID, thus stable over restarts.
+ * @uuid, @nguid, @eui64: identifiers. When all three are zero, those of the backend's device are taken, and
+ *          when it has none a UUID and an NGUID are derived from the subsystem NQN and the NSID, thus stable over restarts.
  * @read_only: refuse commands that change data (status Namespace is Write Protected)
  */
 struct nvmft_namespace_opts {

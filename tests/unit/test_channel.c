@@ -39,6 +39,15 @@ void nvmft_poll_group_call(struct nvmft_poll_group *group, struct nvmft_call *ca
 	posted = call;
 }
 
+int nvmft_pool_each_region(struct nvmft_poll_group *group, int (*fn)(void *ctx, const struct nvmft_region *region),
+			   void *ctx)
+{
+	(void)group;
+	(void)fn;
+	(void)ctx;
+	return 0;
+}
+
 void nvmft_vlog(struct nvmft_target *target, enum nvmft_log_level level, const char *prefix, const char *format,
 		va_list ap)
 {

@@ -37,6 +37,24 @@ void nvmft_timer_cancel(struct nvmft_poll_group *group, struct nvmft_timer *time
 	timer->armed = false;
 }
 
+static int regions, region_refused;
+
+int nvmft_channels_region_add(struct nvmft_poll_group *group, const struct nvmft_region *region)
+{
+	(void)group;
+	assert_non_null(region->base);
+	if (!region_refused)
+		regions++;
+	return region_refused;
+}
+
+void nvmft_channels_region_remove(struct nvmft_poll_group *group, const struct nvmft_region *region)
+{
+	(void)group;
+	(void)region;
+	regions--;
+}
+
 static void fire(struct nvmft_poll_group *group)
 {
 	struct nvmft_timer *timer = &group->pool.trim;
@@ -67,8 +85,11 @@ static int teardown(void **state)
 	/* What was counted in was counted out. */
 	assert_int_equal(counter_get(&group->counters.pool_bytes), 0);
 	assert_int_equal(counter_get(&group->counters.data_bytes), 0);
+	/* Backends were told of each region, and of its end. */
+	assert_int_equal(regions, 0);
 	free(group);
 	mmap_fails = false;
+	region_refused = 0;
 	return 0;
 }
 
@@ -238,6 +259,20 @@ static void test_no_memory_is_reported_and_leaves_the_pool_whole(void **state)
 }
 
 /* Any order of gets and puts of any size: no two buffers overlap, and all memory comes back. */
+static void test_memory_that_a_device_cannot_reach_is_not_used(void **state)
+{
+	struct nvmft_poll_group *group = *state;
+	struct nvmft_iov iov;
+
+	region_refused = -EPERM;
+	assert_int_equal(nvmft_pool_get(group, 4096, false, &iov), -ENOMEM);
+	assert_int_equal(counter_get(&group->counters.pool_bytes), 0);
+	region_refused = 0;
+	assert_int_equal(nvmft_pool_get(group, 4096, false, &iov), 0);
+	assert_int_equal(regions, 1);
+	nvmft_pool_put(group, &iov);
+}
+
 static void test_random_use(void **state)
 {
 	static struct nvmft_iov held[256];
@@ -282,6 +317,7 @@ int main(void)
 		T(test_memory_in_use_again_and_again_stays),
 		T(test_regions_are_used_again),
 		T(test_no_memory_is_reported_and_leaves_the_pool_whole),
+		T(test_memory_that_a_device_cannot_reach_is_not_used),
 		T(test_random_use),
 	};
 

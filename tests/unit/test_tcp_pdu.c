@@ -250,7 +250,6 @@ struct capsule_case {
 };
 
 static const struct capsule_case capsule_cases[] = {
-	{"no data", 0x5a, 0, 4096, 0, true},
 	{"exact", 0x01, 0, 4096, 4096, true},
 	{"less than described is the core's to refuse", 0x01, 0, 4096, 512, true},
 	{"with offset", 0x01, 512, 512, 1024, true},
@@ -388,15 +387,21 @@ static void test_c2h_data_is_aligned_as_the_host_asks(void **state)
 	(void)state;
 	for (unsigned int hpda = 0; hpda <= 31; hpda++) {
 		for (unsigned int digest = 0; digest < 2; digest++) {
-			struct tcp_params params = digest ? digests : plain;
+			struct tcp_params params = {0};
 			uint8_t pdu[TCP_BUILD_MAX];
 			struct tcp_data data;
 			size_t len;
 
-			params.hpda = (uint8_t)hpda;
+			nvmft_tcp_agree(&params, (uint8_t)hpda, digest, digest);
 			memset(pdu, 0xff, sizeof(pdu));
 			len = nvmft_tcp_build_c2h_data(pdu, &params, htole16(7), 4096, false);
 			memcpy(&data, pdu, sizeof(data));
+			assert_int_equal(data.hdr.type, 7);
+			assert_int_equal(data.hdr.hlen, 24);
+			assert_int_equal(le16toh(data.cccid), 7);
+			assert_int_equal(data.ttag, 0);
+			assert_int_equal(data.datao, 0);
+			assert_int_equal(le32toh(data.datal), 4096);
 			assert_int_equal(data.hdr.pdo, len);
 			assert_int_equal(len % ((hpda + 1) * 4), 0);
 			assert_true(len >= (digest ? 28 : 24));
@@ -409,14 +414,17 @@ static void test_c2h_data_is_aligned_as_the_host_asks(void **state)
 
 static void test_c2h_data_flags(void **state)
 {
+	struct tcp_params params = {0};
 	uint8_t pdu[TCP_BUILD_MAX];
 
 	(void)state;
-	nvmft_tcp_build_c2h_data(pdu, &plain, 0, 512, false);
+	nvmft_tcp_agree(&params, 0, false, false);
+	nvmft_tcp_build_c2h_data(pdu, &params, 0, 512, false);
 	assert_int_equal(pdu[1], TCP_PDU_F_LAST);
-	nvmft_tcp_build_c2h_data(pdu, &plain, 0, 512, true);
+	nvmft_tcp_build_c2h_data(pdu, &params, 0, 512, true);
 	assert_int_equal(pdu[1], TCP_PDU_F_LAST | TCP_PDU_F_SUCCESS);
-	nvmft_tcp_build_c2h_data(pdu, &digests, 0, 512, false);
+	nvmft_tcp_agree(&params, 0, true, true);
+	nvmft_tcp_build_c2h_data(pdu, &params, 0, 512, false);
 	assert_int_equal(pdu[1], TCP_PDU_F_LAST | TCP_PDU_F_HDGST | TCP_PDU_F_DDGST);
 }
 

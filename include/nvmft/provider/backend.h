@@ -114,6 +114,8 @@ struct nvmft_io {
  * @depth: most I/Os per channel at once; 0 for no limit. The core never exceeds it.
  * @max_bytes: most data bytes of one I/O, 0 for no limit; the core splits nothing: a backend that takes less than the
  *        subsystem's max_io_size is refused
+ * @needs_regions: buffers must lie in regions that region_add was told of; the core copies others
+ * @uuid, @nguid, @eui64: identifiers of the device, zero for none; taken when the namespace is configured without any
  * @preferred_blocks: preferred write size and alignment in blocks, 0 unknown (NPWG, NPWA)
  */
 struct nvmft_backend_info {
@@ -134,6 +136,10 @@ struct nvmft_backend_info {
 	uint32_t depth;
 	uint32_t max_bytes;
 	uint32_t preferred_blocks;
+	bool needs_regions;
+	uint8_t uuid[16];
+	uint8_t nguid[16];
+	uint8_t eui64[8];
 };
 
 /* Most private bytes of one I/O (ops->io_size), wrappers and what they wrap together. */
@@ -160,6 +166,10 @@ struct nvmft_backend_info {
  * @abort: optional. Try to end @io early; it completes in any case, with Command Abort Requested if it did. Without it an I/O
  *        that a backend has is not aborted.
  * @lend_end: required with lends_reads: pages lent for @io are no longer used.
+ * @region_add: optional. Memory in which buffers of later I/O may lie, to be made reachable for the device: called for what there is
+ *        when the channel was opened, then for each region before its first use. Not 0: the memory is not used; when the channel is being opened, it is closed again, without
+ *        region_remove for those that were added.
+ * @region_remove: required with region_add. No I/O uses it any more; also called for what there is before the channel closes.
  */
 struct nvmft_backend_ops {
 	size_t size;
@@ -179,6 +189,8 @@ struct nvmft_backend_ops {
 	int (*arm)(struct nvmft_channel *channel);
 	void (*abort)(struct nvmft_channel *channel, struct nvmft_io *io);
 	void (*lend_end)(struct nvmft_channel *channel, struct nvmft_io *io);
+	int (*region_add)(struct nvmft_channel *channel, const struct nvmft_region *region);
+	void (*region_remove)(struct nvmft_channel *channel, const struct nvmft_region *region);
 };
 
 /**

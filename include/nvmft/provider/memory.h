@@ -24,6 +24,17 @@ struct nvmft_iov {
 	uint32_t region;
 };
 
+/**
+ * struct nvmft_region - a piece of memory in which data buffers lie
+ * @base, @len: where; whole pages
+ * @index: nvmft_iov.region of the buffers in it. Used again after the region was removed.
+ */
+struct nvmft_region {
+	void *base;
+	size_t len;
+	uint32_t index;
+};
+
 #ifdef __cplusplus
 }
 #endif
