@@ -29,7 +29,10 @@ static const char *transport_words(uint8_t trtype)
 
 static const char *subtype_words(uint8_t subtype)
 {
-	return subtype == NVME_NQN_NVME ? "nvm" : subtype == NVME_NQN_CURR ? "discovery" : subtype == NVME_NQN_DISC ? "referral" : "?";
+	return subtype == NVME_NQN_NVME   ? "nvm"
+	       : subtype == NVME_NQN_CURR ? "discovery"
+	       : subtype == NVME_NQN_DISC ? "referral"
+					  : "?";
 }
 
 /* Fixed-width text without its padding, and without bytes that a terminal would take for commands. */
@@ -47,11 +50,13 @@ static void print_log(const struct nvmf_discovery_log *log, uint64_t records)
 {
 	uint64_t i;
 
-	printf("generation %llu, %llu records\n", (unsigned long long)le64toh(log->genctr), (unsigned long long)records);
+	printf("generation %llu, %llu records\n", (unsigned long long)le64toh(log->genctr),
+	       (unsigned long long)records);
 	for (i = 0; i < records; i++) {
 		const struct nvmf_disc_log_entry *e = &log->entries[i];
 
-		printf("%-5s %-9s portid %u ", transport_words(e->trtype), subtype_words(e->subtype), le16toh(e->portid));
+		printf("%-5s %-9s portid %u ", transport_words(e->trtype), subtype_words(e->subtype),
+		       le16toh(e->portid));
 		print_text(e->traddr, sizeof(e->traddr));
 		printf(" port ");
 		print_text(e->trsvcid, sizeof(e->trsvcid));
@@ -100,8 +105,13 @@ fail:
 
 static int show(struct host_group *group, const struct options *opts, struct host_error *err)
 {
-	struct host_connect how = {.addr = &opts->addr, .subnqn = opts->subnqn, .hostnqn = opts->hostnqn, .hdgst = opts->hdgst,
-				   .ddgst = opts->ddgst, .kato_ms = opts->kato_ms, .timeout_ms = opts->timeout_ms};
+	struct host_connect how = {.addr = &opts->addr,
+				   .subnqn = opts->subnqn,
+				   .hostnqn = opts->hostnqn,
+				   .hdgst = opts->hdgst,
+				   .ddgst = opts->ddgst,
+				   .kato_ms = opts->kato_ms,
+				   .timeout_ms = opts->timeout_ms};
 	struct nvmf_discovery_log *log;
 	struct host_ctrl ctrl;
 	uint64_t records;

@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 /*
- * A histogram of times in nanoseconds. Each power of two is divided into HIST_SUB buckets, so a value read back is at most
- * 1/HIST_SUB (1.6 %) above the one recorded, whatever its size, and recording is a few instructions.
+ * A histogram of times in nanoseconds. Each power of two is divided into HIST_SUB buckets, so a value read back is at
+ * most 1/HIST_SUB (1.6 %) above the one recorded, whatever its size, and recording is a few instructions.
  */
 #define HIST_SUB_BITS 6u
 #define HIST_SUB (1u << HIST_SUB_BITS)

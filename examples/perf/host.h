@@ -3,8 +3,9 @@
 #define PERF_HOST_H
 
 /*
- * A small NVMe-oF host. A group is what one thread drives; it holds queues; a queue takes commands. Nothing here is shared
- * between threads, except that an I/O queue is connected with the CNTLID of a controller that another group's admin queue made.
+ * A small NVMe-oF host. A group is what one thread drives; it holds queues; a queue takes commands. Nothing here is
+ * shared between threads, except that an I/O queue is connected with the CNTLID of a controller that another group's
+ * admin queue made.
  */
 
 #include "host_pdu.h"
@@ -24,8 +25,9 @@ enum host_dir {
 };
 
 /*
- * One command. The caller fills it and picks a CID below the queue's depth that is not in flight; the SGL is the transport's.
- * It is called back once, with cqe filled; a command whose connection was lost has the status HOST_SC_LOST.
+ * One command. The caller fills it and picks a CID below the queue's depth that is not in flight; the SGL is the
+ * transport's. It is called back once, with cqe filled; a command whose connection was lost has the status
+ * HOST_SC_LOST.
  */
 struct host_cmd {
 	struct host_sqe sqe;
@@ -88,11 +90,13 @@ struct host_queue {
 };
 
 /*
- * @abandon: give the queue up without freeing it: it is dead with the reason that was set, and what was in flight is called back.
+ * @abandon: give the queue up without freeing it: it is dead with the reason that was set, and what was in flight is
+ * called back.
  * @stop: called by the group's thread after its last queue is gone and before the thread ends, in every thread.
  */
 struct host_ops {
-	int (*connect)(struct host_group *group, const struct host_connect *how, struct host_queue **queue, struct host_error *err);
+	int (*connect)(struct host_group *group, const struct host_connect *how, struct host_queue **queue,
+		       struct host_error *err);
 	void (*submit)(struct host_queue *queue, struct host_cmd *cmd);
 	int (*poll)(struct host_group *group, int timeout_ms);
 	void (*disconnect)(struct host_queue *queue);
@@ -110,7 +114,8 @@ struct host_group {
 /*
  * Connect a queue. Blocks, at most @how->timeout_ms. Return: 0 or -1 with @err filled.
  */
-static inline int host_connect(struct host_group *group, const struct host_connect *how, struct host_queue **queue, struct host_error *err)
+static inline int host_connect(struct host_group *group, const struct host_connect *how, struct host_queue **queue,
+			       struct host_error *err)
 {
 	return group->ops->connect(group, how, queue, err);
 }
@@ -173,13 +178,15 @@ struct host_ctrl {
 	bool keep_alive_failed;
 };
 
-int host_ctrl_open(struct host_group *group, const struct host_connect *how, struct host_ctrl *ctrl, struct host_error *err);
+int host_ctrl_open(struct host_group *group, const struct host_connect *how, struct host_ctrl *ctrl,
+		   struct host_error *err);
 int host_ctrl_identify(struct host_ctrl *ctrl, struct host_error *err);
 int host_ctrl_queues(struct host_ctrl *ctrl, unsigned int want, struct host_error *err);
 int host_ctrl_ns(struct host_ctrl *ctrl, uint32_t nsid, struct host_ns *ns, struct host_error *err);
 
 /* Get Log Page into @buf. */
-int host_ctrl_log(struct host_ctrl *ctrl, uint8_t lid, uint64_t offset, void *buf, uint32_t len, struct host_error *err);
+int host_ctrl_log(struct host_ctrl *ctrl, uint8_t lid, uint64_t offset, void *buf, uint32_t len,
+		  struct host_error *err);
 
 /* Send Keep Alive when it is time; to be called at least once a second. */
 void host_ctrl_tick(struct host_ctrl *ctrl);

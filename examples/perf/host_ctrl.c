@@ -71,8 +71,8 @@ static int wait_csts(struct host_ctrl *ctrl, uint32_t mask, uint32_t want, const
 			return -1;
 		}
 		if (host_now() > deadline) {
-			host_fail(err, "the controller %s within %llu ms (CSTS %08llx)", what, (unsigned long long)limit / 1000000,
-				  (unsigned long long)csts);
+			host_fail(err, "the controller %s within %llu ms (CSTS %08llx)", what,
+				  (unsigned long long)limit / 1000000, (unsigned long long)csts);
 			return -1;
 		}
 		host_poll(ctrl->admin->group, 1);
@@ -96,7 +96,8 @@ static int enable(struct host_ctrl *ctrl, struct host_error *err)
 	return wait_csts(ctrl, CSTS_RDY, CSTS_RDY, "did not become ready", err);
 }
 
-int host_ctrl_open(struct host_group *group, const struct host_connect *how, struct host_ctrl *ctrl, struct host_error *err)
+int host_ctrl_open(struct host_group *group, const struct host_connect *how, struct host_ctrl *ctrl,
+		   struct host_error *err)
 {
 	memset(ctrl, 0, sizeof(*ctrl));
 	ctrl->how = *how;
@@ -117,9 +118,11 @@ int host_ctrl_open(struct host_group *group, const struct host_connect *how, str
 	return 0;
 }
 
-static int identify(struct host_ctrl *ctrl, uint8_t cns, uint32_t nsid, void *buf, const char *what, struct host_error *err)
+static int identify(struct host_ctrl *ctrl, uint8_t cns, uint32_t nsid, void *buf, const char *what,
+		    struct host_error *err)
 {
-	struct host_cmd cmd = {.sqe = {.opcode = 0x06, .nsid = htole32(nsid)}, .data = buf, .data_len = 4096, .dir = HOST_FROM_CTRL};
+	struct host_cmd cmd = {
+		.sqe = {.opcode = 0x06, .nsid = htole32(nsid)}, .data = buf, .data_len = 4096, .dir = HOST_FROM_CTRL};
 
 	cmd.sqe.cdw[0] = htole32(cns);
 	return run(ctrl, &cmd, what, err);
@@ -157,7 +160,8 @@ int host_ctrl_identify(struct host_ctrl *ctrl, struct host_error *err)
 	}
 	ctrl->in_capsule = capsule >= 4 ? capsule * 16 - 64 : 0;
 	if (le16toh(id->cntlid) != ctrl->admin->cntlid) {
-		host_fail(err, "Identify Controller: CNTLID %u, Connect said %u", le16toh(id->cntlid), ctrl->admin->cntlid);
+		host_fail(err, "Identify Controller: CNTLID %u, Connect said %u", le16toh(id->cntlid),
+			  ctrl->admin->cntlid);
 		goto out;
 	}
 	rc = 0;
@@ -217,7 +221,8 @@ int host_ctrl_ns(struct host_ctrl *ctrl, uint32_t nsid, struct host_ns *ns, stru
 		goto out;
 	shift = id->lbaf[id->flbas & 0xf].ds;
 	if (shift < 9 || shift > 16 || !id->nsze) {
-		host_fail(err, "namespace %u: blocks of 2^%u bytes, %llu of them", nsid, shift, (unsigned long long)le64toh(id->nsze));
+		host_fail(err, "namespace %u: blocks of 2^%u bytes, %llu of them", nsid, shift,
+			  (unsigned long long)le64toh(id->nsze));
 		goto out;
 	}
 	*ns = (struct host_ns){.nsid = nsid, .block_size = 1u << shift, .blocks = le64toh(id->nsze)};
@@ -256,7 +261,8 @@ void host_ctrl_tick(struct host_ctrl *ctrl)
 	now = host_now();
 	if (now < ctrl->keep_alive_due)
 		return;
-	ctrl->keep_alive = (struct host_cmd){.sqe = {.opcode = 0x18, .cid = htole16(KEEP_ALIVE_CID)}, .done = keep_alive_done};
+	ctrl->keep_alive =
+		(struct host_cmd){.sqe = {.opcode = 0x18, .cid = htole16(KEEP_ALIVE_CID)}, .done = keep_alive_done};
 	ctrl->keep_alive_busy = true;
 	ctrl->keep_alive_due = now + ctrl->how.kato_ms * 500000ull;
 	host_submit(ctrl->admin, &ctrl->keep_alive);

@@ -145,7 +145,8 @@ static struct loop_queue *new_queue(struct host_group *group, const struct host_
 		free(queue);
 		return NULL;
 	}
-	queue->queue = (struct host_queue){.group = group, .qid = how->qid, .depth = how->depth, .no_sqflow = how->no_sqflow};
+	queue->queue =
+		(struct host_queue){.group = group, .qid = how->qid, .depth = how->depth, .no_sqflow = how->no_sqflow};
 	for (i = 0; i < how->depth; i++) {
 		queue->slots[i].cmd.done = cmd_done;
 		queue->slots[i].queue = queue;
@@ -173,7 +174,8 @@ static int wait_connected(struct loop_queue *queue, unsigned int timeout_ms, str
 	return -1;
 }
 
-static int loop_connect(struct host_group *base, const struct host_connect *how, struct host_queue **out, struct host_error *err)
+static int loop_connect(struct host_group *base, const struct host_connect *how, struct host_queue **out,
+			struct host_error *err)
 {
 	struct loop_group *group = to_group(base);
 	struct loop_queue *queue = new_queue(base, how);

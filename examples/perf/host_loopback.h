@@ -8,7 +8,8 @@
 struct loopback;
 
 /*
- * Make a target with one namespace, "memory:SIZE", "null:SIZE" or "file:PATH", each with ",block=4096" if wanted, and @groups poll groups.
+ * Make a target with one namespace, "memory:SIZE", "null:SIZE" or "file:PATH", each with ",block=4096" if wanted, and
+ * @groups poll groups.
  */
 struct loopback *loopback_create(const char *ns, const char *subnqn, unsigned int groups, struct host_error *err);
 

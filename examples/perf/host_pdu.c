@@ -52,7 +52,8 @@ const char *pdu_parse_icresp(const struct pdu_icresp *pdu, const struct pdu_icre
 	return NULL;
 }
 
-uint32_t pdu_finish_header(void *buf, uint8_t type, uint8_t hlen, uint8_t flags, uint32_t data_len, const struct pdu_params *params)
+uint32_t pdu_finish_header(void *buf, uint8_t type, uint8_t hlen, uint8_t flags, uint32_t data_len,
+			   const struct pdu_params *params)
 {
 	struct pdu_common *ch = buf;
 	uint32_t align = ((uint32_t)params->cpda + 1) * 4;
@@ -61,7 +62,8 @@ uint32_t pdu_finish_header(void *buf, uint8_t type, uint8_t hlen, uint8_t flags,
 	uint32_t crc;
 
 	ch->type = type;
-	ch->flags = (uint8_t)(flags | (params->hdgst ? PDU_F_HDGST : 0) | (params->ddgst && data_len ? PDU_F_DDGST : 0));
+	ch->flags =
+		(uint8_t)(flags | (params->hdgst ? PDU_F_HDGST : 0) | (params->ddgst && data_len ? PDU_F_DDGST : 0));
 	ch->hlen = hlen;
 	ch->pdo = data_len ? (uint8_t)start : 0;
 	ch->plen = htole32(start + data_len + (params->ddgst && data_len ? 4u : 0));
@@ -99,7 +101,8 @@ static const char *check_c2h_data(const struct pdu_common *ch, const struct pdu_
 	return NULL;
 }
 
-const char *pdu_check_header(const struct pdu_common *ch, const struct pdu_params *params, uint32_t *need, uint16_t *fes)
+const char *pdu_check_header(const struct pdu_common *ch, const struct pdu_params *params, uint32_t *need,
+			     uint16_t *fes)
 {
 	*fes = PDU_FES_FIELD;
 	if (ch->type == PDU_C2H_TERM) {
@@ -145,12 +148,9 @@ void pdu_build_term(struct pdu_term *pdu, uint16_t fes)
 const char *pdu_fes_words(uint16_t fes)
 {
 	static const char *const words[] = {
-		[PDU_FES_FIELD] = "invalid PDU header field",
-		[PDU_FES_SEQUENCE] = "PDU sequence error",
-		[PDU_FES_HDGST] = "header digest error",
-		[PDU_FES_RANGE] = "data transfer out of range",
-		[PDU_FES_LIMIT] = "data transfer limit exceeded",
-		[PDU_FES_UNSUPPORTED] = "unsupported parameter",
+		[PDU_FES_FIELD] = "invalid PDU header field",     [PDU_FES_SEQUENCE] = "PDU sequence error",
+		[PDU_FES_HDGST] = "header digest error",          [PDU_FES_RANGE] = "data transfer out of range",
+		[PDU_FES_LIMIT] = "data transfer limit exceeded", [PDU_FES_UNSUPPORTED] = "unsupported parameter",
 	};
 
 	return fes < sizeof(words) / sizeof(words[0]) && words[fes] ? words[fes] : "unknown reason";

@@ -3,8 +3,9 @@
 #define PERF_HOST_PDU_H
 
 /*
- * What goes over the wire, seen from the host: NVMe entries (NVMe Base 2.0) and NVMe/TCP PDUs (TCP Transport 1.0, chapter 3).
- * The target has definitions of its own; that the two were written apart is what makes this program a check of the target.
+ * What goes over the wire, seen from the host: NVMe entries (NVMe Base 2.0) and NVMe/TCP PDUs (TCP Transport 1.0,
+ * chapter 3). The target has definitions of its own; that the two were written apart is what makes this program a check
+ * of the target.
  */
 
 #include <endian.h>
@@ -150,16 +151,18 @@ void pdu_build_icreq(struct pdu_icreq *pdu, bool hdgst, bool ddgst);
 const char *pdu_parse_icresp(const struct pdu_icresp *pdu, const struct pdu_icreq *sent, struct pdu_params *params);
 
 /*
- * Complete the header in @buf, whose type-specific part is there already, for @data_len bytes of data: lengths, flags, padding and
- * header digest. Return: bytes of header before the data.
+ * Complete the header in @buf, whose type-specific part is there already, for @data_len bytes of data: lengths, flags,
+ * padding and header digest. Return: bytes of header before the data.
  */
-uint32_t pdu_finish_header(void *buf, uint8_t type, uint8_t hlen, uint8_t flags, uint32_t data_len, const struct pdu_params *params);
+uint32_t pdu_finish_header(void *buf, uint8_t type, uint8_t hlen, uint8_t flags, uint32_t data_len,
+			   const struct pdu_params *params);
 
 /*
- * Check a common header from the controller. Return: NULL and in @need the bytes up to the data or the end; or what is wrong
- * and in @fes the code for it.
+ * Check a common header from the controller. Return: NULL and in @need the bytes up to the data or the end; or what is
+ * wrong and in @fes the code for it.
  */
-const char *pdu_check_header(const struct pdu_common *ch, const struct pdu_params *params, uint32_t *need, uint16_t *fes);
+const char *pdu_check_header(const struct pdu_common *ch, const struct pdu_params *params, uint32_t *need,
+			     uint16_t *fes);
 
 /* Header digest of a complete header. */
 bool pdu_hdgst_ok(const void *header);

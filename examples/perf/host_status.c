@@ -8,10 +8,22 @@ struct words {
 	const char *text;
 };
 
-#define GENERIC(code, text) {(NVME_SCT_GENERIC << 8) | NVME_SC_##code, text}
-#define SPECIFIC(code, text) {(NVME_SCT_CMD_SPECIFIC << 8) | NVME_SC_##code, text}
-#define MEDIA(code, text) {(NVME_SCT_MEDIA << 8) | NVME_SC_##code, text}
-#define PATH(code, text) {(NVME_SCT_PATH << 8) | NVME_SC_##code, text}
+#define GENERIC(code, text)                                    \
+	{                                                      \
+		(NVME_SCT_GENERIC << 8) | NVME_SC_##code, text \
+	}
+#define SPECIFIC(code, text)                                        \
+	{                                                           \
+		(NVME_SCT_CMD_SPECIFIC << 8) | NVME_SC_##code, text \
+	}
+#define MEDIA(code, text)                                    \
+	{                                                    \
+		(NVME_SCT_MEDIA << 8) | NVME_SC_##code, text \
+	}
+#define PATH(code, text)                                    \
+	{                                                   \
+		(NVME_SCT_PATH << 8) | NVME_SC_##code, text \
+	}
 
 static const struct words table[] = {
 	GENERIC(SUCCESS, "Successful Completion"),
@@ -86,8 +98,9 @@ static const char *connect_field(bool in_data, unsigned int offset)
 		bool in_data;
 		const char *name;
 	} fields[] = {
-		{40, false, "RECFMT"}, {42, false, "QID"},   {44, false, "SQSIZE"}, {46, false, "CATTR"},   {48, false, "KATO"},
-		{0, true, "HOSTID"},   {16, true, "CNTLID"}, {256, true, "SUBNQN"}, {512, true, "HOSTNQN"},
+		{40, false, "RECFMT"}, {42, false, "QID"},    {44, false, "SQSIZE"},
+		{46, false, "CATTR"},  {48, false, "KATO"},   {0, true, "HOSTID"},
+		{16, true, "CNTLID"},  {256, true, "SUBNQN"}, {512, true, "HOSTNQN"},
 	};
 	size_t i;
 

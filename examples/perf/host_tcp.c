@@ -228,7 +228,8 @@ static int send_connect(struct tcp_conn *conn, const struct host_connect *how, s
 	return 0;
 }
 
-static int tcp_connect(struct host_group *base, const struct host_connect *how, struct host_queue **queue, struct host_error *err)
+static int tcp_connect(struct host_group *base, const struct host_connect *how, struct host_queue **queue,
+		       struct host_error *err)
 {
 	struct tcp_group *group = (struct tcp_group *)(void *)base;
 	struct tcp_conn *conn = new_conn(group, how, err);

@@ -20,11 +20,14 @@ static void finish(struct tcp_conn *conn, struct tcp_slot *slot, const struct ho
 	struct host_cmd *cmd = slot->cmd;
 
 	if (host_status(cqe) == 0 && cmd->dir == HOST_FROM_CTRL && slot->received != cmd->data_len) {
-		tcp_die(conn, PDU_FES_SEQUENCE, "a command succeeded with %u of %u bytes of data", slot->received, cmd->data_len);
+		tcp_die(conn, PDU_FES_SEQUENCE, "a command succeeded with %u of %u bytes of data", slot->received,
+			cmd->data_len);
 		return;
 	}
-	if (host_status(cqe) == 0 && cmd->dir == HOST_TO_CTRL && cmd->data_len > conn->in_capsule && slot->granted != cmd->data_len) {
-		tcp_die(conn, PDU_FES_SEQUENCE, "a command succeeded with R2T for %u of %u bytes of data", slot->granted, cmd->data_len);
+	if (host_status(cqe) == 0 && cmd->dir == HOST_TO_CTRL && cmd->data_len > conn->in_capsule &&
+	    slot->granted != cmd->data_len) {
+		tcp_die(conn, PDU_FES_SEQUENCE, "a command succeeded with R2T for %u of %u bytes of data",
+			slot->granted, cmd->data_len);
 		return;
 	}
 	if (slot->sending) {
@@ -40,17 +43,18 @@ static void handle_resp(struct tcp_conn *conn, const struct pdu_resp *pdu)
 	struct tcp_slot *slot = find_slot(conn, pdu->cqe.cid);
 
 	if (!slot) {
-		tcp_die(conn, PDU_FES_SEQUENCE, "CapsuleResp for CID %u, which is not in flight", le16toh(pdu->cqe.cid));
+		tcp_die(conn, PDU_FES_SEQUENCE, "CapsuleResp for CID %u, which is not in flight",
+			le16toh(pdu->cqe.cid));
 		return;
 	}
 	if (pdu->cqe.sqid || (le16toh(pdu->cqe.status) & 1)) {
-		tcp_die(conn, PDU_FES_FIELD, "a completion with reserved bytes set (SQID %04x, status %04x)", le16toh(pdu->cqe.sqid),
-			le16toh(pdu->cqe.status));
+		tcp_die(conn, PDU_FES_FIELD, "a completion with reserved bytes set (SQID %04x, status %04x)",
+			le16toh(pdu->cqe.sqid), le16toh(pdu->cqe.status));
 		return;
 	}
 	if (!conn->queue.no_sqflow && le16toh(pdu->cqe.sqhd) > conn->queue.depth) {
-		tcp_die(conn, PDU_FES_FIELD, "a completion with SQHD %u of a queue of %u entries", le16toh(pdu->cqe.sqhd),
-			conn->queue.depth + 1u);
+		tcp_die(conn, PDU_FES_FIELD, "a completion with SQHD %u of a queue of %u entries",
+			le16toh(pdu->cqe.sqhd), conn->queue.depth + 1u);
 		return;
 	}
 	finish(conn, slot, &pdu->cqe);
@@ -66,12 +70,13 @@ static void handle_r2t(struct tcp_conn *conn, const struct pdu_data *pdu)
 		return;
 	}
 	if (slot->sending || slot->r2t_left) {
-		tcp_die(conn, PDU_FES_LIMIT, "a second R2T for CID %u, one at a time was agreed on", le16toh(pdu->cccid));
+		tcp_die(conn, PDU_FES_LIMIT, "a second R2T for CID %u, one at a time was agreed on",
+			le16toh(pdu->cccid));
 		return;
 	}
 	if (le32toh(pdu->offset) != slot->granted || end > slot->cmd->data_len || !pdu->len) {
-		tcp_die(conn, PDU_FES_RANGE, "R2T for bytes %u to %llu of %u, %u were asked for before", le32toh(pdu->offset),
-			(unsigned long long)end, slot->cmd->data_len, slot->granted);
+		tcp_die(conn, PDU_FES_RANGE, "R2T for bytes %u to %llu of %u, %u were asked for before",
+			le32toh(pdu->offset), (unsigned long long)end, slot->cmd->data_len, slot->granted);
 		return;
 	}
 	slot->granted = (uint32_t)end;
@@ -92,8 +97,8 @@ static void handle_data(struct tcp_conn *conn, const struct pdu_data *pdu)
 		return;
 	}
 	if (offset != slot->received || (uint64_t)offset + len > slot->cmd->data_len || plen != le32toh(pdu->ch.plen)) {
-		tcp_die(conn, PDU_FES_RANGE, "C2HData of %u bytes at %u (PLEN %u), %u of %u were received before", len, offset,
-			le32toh(pdu->ch.plen), slot->received, slot->cmd->data_len);
+		tcp_die(conn, PDU_FES_RANGE, "C2HData of %u bytes at %u (PLEN %u), %u of %u were received before", len,
+			offset, le32toh(pdu->ch.plen), slot->received, slot->cmd->data_len);
 		return;
 	}
 	if ((pdu->ch.flags & PDU_F_SUCCESS) && !conn->queue.no_sqflow) {
@@ -256,7 +261,8 @@ bool tcp_receive(struct tcp_conn *conn)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (n <= 0) {
-		tcp_die(conn, 0, n ? "connection lost: %s" : "%s", n ? strerror(errno) : "the target closed the connection");
+		tcp_die(conn, 0, n ? "connection lost: %s" : "%s",
+			n ? strerror(errno) : "the target closed the connection");
 		return true;
 	}
 	conn->group->group.now = host_now();

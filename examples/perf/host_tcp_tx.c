@@ -65,7 +65,8 @@ void tcp_send_data(struct tcp_conn *conn, struct tcp_slot *slot)
 	pdu->ttag = slot->r2t_tag;
 	pdu->offset = htole32(slot->r2t_offset);
 	pdu->len = htole32(len);
-	slot->header_len = pdu_finish_header(pdu, PDU_H2C_DATA, sizeof(*pdu), last ? PDU_F_LAST : 0, len, &conn->params);
+	slot->header_len =
+		pdu_finish_header(pdu, PDU_H2C_DATA, sizeof(*pdu), last ? PDU_F_LAST : 0, len, &conn->params);
 	attach_data(conn, slot, (uint8_t *)slot->cmd->data + slot->r2t_offset, len);
 	slot->r2t_offset += len;
 	slot->r2t_left -= len;

@@ -25,8 +25,8 @@ static uint64_t random_below(struct job *job, uint64_t bound)
 }
 
 /*
- * Choose a unit, relative to the slice. With a map, one that has no I/O in flight: what a read then finds, and which of two writes
- * wins, is known.
+ * Choose a unit, relative to the slice. With a map, one that has no I/O in flight: what a read then finds, and which of
+ * two writes wins, is known.
  */
 static uint64_t pick(struct job *job)
 {
@@ -118,7 +118,8 @@ static void check(struct slot *slot)
 {
 	struct job *job = slot->job;
 	struct run *run = job->worker->run;
-	/* A run that only reads checks another's blocks, of any generation; else what was never written is not checked. */
+	/* A run that only reads checks another's blocks, of any generation; else what was never written is not checked.
+	 */
 	bool foreign = run->opts->read_percent == 100;
 	struct pattern want = {.seed = run->opts->seed, .generation = foreign ? 0 : slot->generation};
 	struct pattern found = {0};
@@ -134,9 +135,9 @@ static void check(struct slot *slot)
 		if (result == PATTERN_OK)
 			continue;
 		job->worker->now->mismatches++;
-		run_complain(run, "verify: LBA %llu generation %u is %s: seed %llu, LBA %llu, generation %u", (unsigned long long)want.lba,
-			     want.generation, pattern_words(result), (unsigned long long)found.seed, (unsigned long long)found.lba,
-			     found.generation);
+		run_complain(run, "verify: LBA %llu generation %u is %s: seed %llu, LBA %llu, generation %u",
+			     (unsigned long long)want.lba, want.generation, pattern_words(result),
+			     (unsigned long long)found.seed, (unsigned long long)found.lba, found.generation);
 	}
 }
 
@@ -152,7 +153,8 @@ static void io_failed(struct slot *slot)
 		return;
 	job->reported = job->queue->dead;
 	if (job->queue->dead)
-		run_complain(job->worker->run, "queue %u of controller %u: %s", job->queue->qid, job->queue->cntlid, job->queue->why.text);
+		run_complain(job->worker->run, "queue %u of controller %u: %s", job->queue->qid, job->queue->cntlid,
+			     job->queue->why.text);
 	else
 		run_complain(job->worker->run, "%s at LBA %llu: %s (%03xh)", slot->write ? "write" : "read",
 			     (unsigned long long)unit_lba(job, slot->unit), host_status_words(status), status);
@@ -224,12 +226,14 @@ int job_init(struct job *job, struct worker *worker, unsigned int number, struct
 	job->worker = worker;
 	set_slice(job, number);
 	if (job->units < 1 || (run->opts->verify && job->units <= run->depth)) {
-		host_fail(err, "the range is too small: %llu units of %u bytes per queue, depth %u", (unsigned long long)job->units, bs, run->depth);
+		host_fail(err, "the range is too small: %llu units of %u bytes per queue, depth %u",
+			  (unsigned long long)job->units, bs, run->depth);
 		return -1;
 	}
 	if (allocate(job, run->depth, bs, run->opts->verify) < 0) {
-		host_fail(err, "out of memory for depth %u x %u bytes and a map of %llu units (--size limits the range)", run->depth, bs,
-			  run->opts->verify ? (unsigned long long)job->units : 0);
+		host_fail(err,
+			  "out of memory for depth %u x %u bytes and a map of %llu units (--size limits the range)",
+			  run->depth, bs, run->opts->verify ? (unsigned long long)job->units : 0);
 		return -1;
 	}
 	memset(job->buffers, 0xa5, (size_t)run->depth * bs);

@@ -28,7 +28,8 @@ static int parse_spec(const char *text, struct ns_spec *spec, struct host_error 
 	char *option;
 
 	*spec = (struct ns_spec){0};
-	if (!colon || colon == text || (size_t)(colon - text) >= sizeof(spec->kind) || strlen(colon + 1) >= sizeof(spec->arg))
+	if (!colon || colon == text || (size_t)(colon - text) >= sizeof(spec->kind) ||
+	    strlen(colon + 1) >= sizeof(spec->arg))
 		goto bad;
 	memcpy(spec->kind, text, (size_t)(colon - text));
 	strcpy(spec->arg, colon + 1);
@@ -43,14 +44,17 @@ static int parse_spec(const char *text, struct ns_spec *spec, struct host_error 
 		goto bad;
 	return 0;
 bad:
-	host_fail(err, "loopback:%s: expected memory:SIZE, null:SIZE or file:PATH, then perhaps ,block=512 or ,block=4096", text);
+	host_fail(err,
+		  "loopback:%s: expected memory:SIZE, null:SIZE or file:PATH, then perhaps ,block=512 or ,block=4096",
+		  text);
 	return -1;
 }
 
 static int add_namespace(struct nvmft_subsystem *subsystem, const struct ns_spec *spec)
 {
 	struct nvmft_null_opts null = {.size = sizeof(null), .bytes = spec->bytes, .block_size = spec->block_size};
-	struct nvmft_memory_opts memory = {.size = sizeof(memory), .bytes = spec->bytes, .block_size = spec->block_size};
+	struct nvmft_memory_opts memory = {
+		.size = sizeof(memory), .bytes = spec->bytes, .block_size = spec->block_size};
 	struct nvmft_file_opts file = {.size = sizeof(file), .path = spec->arg, .block_size = spec->block_size};
 	struct nvmft_namespace_opts opts = {.size = sizeof(opts), .nsid = 1};
 
@@ -89,7 +93,8 @@ static int add_service(struct loopback *loopback, const struct ns_spec *spec, co
 
 struct loopback *loopback_create(const char *ns, const char *subnqn, unsigned int groups, struct host_error *err)
 {
-	struct nvmft_target_opts opts = {.size = sizeof(opts), .log = {.write = write_log}, .log_level = NVMFT_LOG_WARN};
+	struct nvmft_target_opts opts = {
+		.size = sizeof(opts), .log = {.write = write_log}, .log_level = NVMFT_LOG_WARN};
 	struct loopback *loopback;
 	struct ns_spec spec;
 	unsigned int i;

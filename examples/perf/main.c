@@ -52,7 +52,8 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	if (opts.loopback) {
-		loopback = loopback_create(opts.loopback, opts.discover ? "nqn.2014-08.org.nvmexpress:nvmft-perf" : opts.subnqn,
+		loopback = loopback_create(opts.loopback,
+					   opts.discover ? "nqn.2014-08.org.nvmexpress:nvmft-perf" : opts.subnqn,
 					   opts.discover ? 1 : opts.threads, &err);
 		if (!loopback) {
 			fprintf(stderr, "nvmft-perf: %s\n", err.text);

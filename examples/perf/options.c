@@ -34,7 +34,8 @@ static const char usage[] =
 	"  --ios N             run for so many I/Os; default for sequential kinds: once over the range\n"
 	"  --size SIZE         length of the range of the namespace that is used (all)\n"
 	"  --offset SIZE       start of the range (0)\n"
-	"  --verify            write blocks that tell what they are, check what is read, and read all back at the end;\n"
+	"  --verify            write blocks that tell what they are, check what is read, and read all back at the "
+	"end;\n"
 	"                      with --rw read and randread: check what an earlier run with the same --seed wrote\n"
 	"  --seed N            of random numbers and patterns (1)\n"
 	"  --hdgst, --ddgst    header, data digests\n"
@@ -49,7 +50,8 @@ static const char usage[] =
 	"  --quiet             no progress lines\n"
 	"  --help, --version\n"
 	"\n"
-	"Sizes take k, M, G, T, powers of 1024. Exit status: 0 good, 1 errors of I/O, verification or connection, 2 usage.\n";
+	"Sizes take k, M, G, T, powers of 1024. Exit status: 0 good, 1 errors of I/O, verification or connection, 2 "
+	"usage.\n";
 
 enum {
 	OPT_SUBSYSTEM = 256,
@@ -131,7 +133,8 @@ static bool get_number(const char *option, const char *text, uint64_t min, uint6
 	if (max == UINT64_MAX)
 		snprintf(expected, sizeof(expected), "a number or size of at least %llu", (unsigned long long)min);
 	else
-		snprintf(expected, sizeof(expected), "a number from %llu to %llu", (unsigned long long)min, (unsigned long long)max);
+		snprintf(expected, sizeof(expected), "a number from %llu to %llu", (unsigned long long)min,
+			 (unsigned long long)max);
 	return bad(option, text, expected);
 }
 
@@ -276,8 +279,8 @@ static bool set_load(struct options *opts, int opt, const char *arg)
 static bool set_flag(struct options *opts, int opt)
 {
 	bool *const flags[] = {
-		[OPT_DISCOVER - OPT_SUBSYSTEM] = &opts->discover, [OPT_VERIFY - OPT_SUBSYSTEM] = &opts->verify,
-		[OPT_HDGST - OPT_SUBSYSTEM] = &opts->hdgst,	  [OPT_DDGST - OPT_SUBSYSTEM] = &opts->ddgst,
+		[OPT_DISCOVER - OPT_SUBSYSTEM] = &opts->discover,   [OPT_VERIFY - OPT_SUBSYSTEM] = &opts->verify,
+		[OPT_HDGST - OPT_SUBSYSTEM] = &opts->hdgst,         [OPT_DDGST - OPT_SUBSYSTEM] = &opts->ddgst,
 		[OPT_NO_SQFLOW - OPT_SUBSYSTEM] = &opts->no_sqflow, [OPT_JSON - OPT_SUBSYSTEM] = &opts->json,
 		[OPT_QUIET - OPT_SUBSYSTEM] = &opts->quiet,
 	};
@@ -299,7 +302,8 @@ static bool parse_tcp(struct options *opts, const char *text)
 		return false;
 	if (end && *end == ']')
 		end = end[1] ? end + 1 : NULL;
-	if (!len || len >= sizeof(opts->addr.host) || (end && (*end != ':' || !end[1] || strlen(end + 1) >= sizeof(opts->addr.service))))
+	if (!len || len >= sizeof(opts->addr.host) ||
+	    (end && (*end != ':' || !end[1] || strlen(end + 1) >= sizeof(opts->addr.service))))
 		return false;
 	memcpy(opts->addr.host, host, len);
 	strcpy(opts->addr.service, end ? end + 1 : "4420");
@@ -336,7 +340,8 @@ static bool finish(struct options *opts)
 	if (!opts->time_ns && !opts->ios && opts->random)
 		opts->time_ns = 5000000000;
 	if (opts->threads > opts->queues * opts->connections) {
-		fprintf(stderr, "nvmft-perf: --threads %u: there are %u queues to share\n", opts->threads, opts->queues * opts->connections);
+		fprintf(stderr, "nvmft-perf: --threads %u: there are %u queues to share\n", opts->threads,
+			opts->queues * opts->connections);
 		return false;
 	}
 	return true;
@@ -362,8 +367,17 @@ int options_parse(struct options *opts, int argc, char **argv)
 {
 	int opt;
 
-	*opts = (struct options){.nsid = 1, .rw = "randread", .random = true, .read_percent = 70, .bs = 4096, .depth = 32, .queues = 1,
-				 .connections = 1, .threads = 1, .seed = 1, .timeout_ms = 30000};
+	*opts = (struct options){.nsid = 1,
+				 .rw = "randread",
+				 .random = true,
+				 .read_percent = 70,
+				 .bs = 4096,
+				 .depth = 32,
+				 .queues = 1,
+				 .connections = 1,
+				 .threads = 1,
+				 .seed = 1,
+				 .timeout_ms = 30000};
 	random_host(opts);
 	while ((opt = getopt_long(argc, argv, "", longopts, NULL)) != -1) {
 		if (opt == OPT_HELP) {
@@ -380,7 +394,8 @@ int options_parse(struct options *opts, int argc, char **argv)
 			return 2;
 	}
 	if (optind != argc - 1) {
-		fprintf(stderr, optind == argc ? "nvmft-perf: no address is given\n" : "nvmft-perf: more than one address is given\n");
+		fprintf(stderr, optind == argc ? "nvmft-perf: no address is given\n"
+					       : "nvmft-perf: more than one address is given\n");
 		goto hint;
 	}
 	return parse_address(opts, argv[optind]) && finish(opts) ? -1 : 2;

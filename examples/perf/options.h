@@ -11,7 +11,7 @@ enum poll_mode {
 };
 
 struct options {
-	const char *target;   /* as given */
+	const char *target; /* as given */
 	struct host_addr addr;
 	const char *loopback; /* namespace of the target inside this process, NULL: TCP */
 	const char *subnqn;
@@ -28,8 +28,8 @@ struct options {
 	unsigned int connections;
 	unsigned int threads;
 	uint64_t time_ns; /* 0: no limit by time */
-	uint64_t ios;	  /* 0: no limit by number */
-	uint64_t size;	  /* 0: to the end */
+	uint64_t ios;     /* 0: no limit by number */
+	uint64_t size;    /* 0: to the end */
 	uint64_t offset;
 	bool hdgst;
 	bool ddgst;

@@ -20,7 +20,8 @@ struct header {
 static void fill_body(uint8_t *body, uint32_t len, const struct pattern *pattern)
 {
 	/* xorshift64*: the state must not be zero. */
-	uint64_t x = (pattern->seed ^ (pattern->lba + 1) * 0x9e3779b97f4a7c15ull ^ (uint64_t)pattern->generation << 40) | 1;
+	uint64_t x =
+		(pattern->seed ^ (pattern->lba + 1) * 0x9e3779b97f4a7c15ull ^ (uint64_t)pattern->generation << 40) | 1;
 	uint64_t value;
 	uint32_t i;
 
@@ -57,7 +58,8 @@ static bool crc_ok(const void *block, uint32_t block_size)
 	return le32toh(crc) == pdu_crc32c(block, block_size - CRC_SIZE);
 }
 
-enum pattern_result pattern_check(const void *block, uint32_t block_size, const struct pattern *want, struct pattern *found)
+enum pattern_result pattern_check(const void *block, uint32_t block_size, const struct pattern *want,
+				  struct pattern *found)
 {
 	struct header header;
 

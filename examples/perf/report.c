@@ -59,9 +59,9 @@ void report_progress(const struct run *run, uint64_t start, uint64_t *last_ns, u
 	/* Reading back counts from zero again. */
 	if (ios < *last_ios)
 		*last_ios = *last_bytes = 0;
-	fprintf(stderr, "%s%5.1f s  %9.0f IOPS  %8.1f MB/s  %llu errors%s", tty ? "\r\033[K" : "", (double)(now - start) / 1e9,
-		rate((double)(ios - *last_ios), seconds), rate((double)(bytes - *last_bytes), seconds) / 1e6, (unsigned long long)errors,
-		tty ? "" : "\n");
+	fprintf(stderr, "%s%5.1f s  %9.0f IOPS  %8.1f MB/s  %llu errors%s", tty ? "\r\033[K" : "",
+		(double)(now - start) / 1e9, rate((double)(ios - *last_ios), seconds),
+		rate((double)(bytes - *last_bytes), seconds) / 1e6, (unsigned long long)errors, tty ? "" : "\n");
 	*last_ns = now;
 	*last_ios = ios;
 	*last_bytes = bytes;
@@ -71,7 +71,8 @@ static void print_row(const char *name, const struct hist *hist, uint64_t bytes,
 {
 	unsigned int i;
 
-	printf("%-10s %11.0f %9.1f %9.1f", name, rate((double)hist->count, seconds), rate((double)bytes, seconds) / 1e6, hist_mean(hist) / 1e3);
+	printf("%-10s %11.0f %9.1f %9.1f", name, rate((double)hist->count, seconds), rate((double)bytes, seconds) / 1e6,
+	       hist_mean(hist) / 1e3);
 	for (i = 0; i < sizeof(percents) / sizeof(percents[0]); i++)
 		printf(" %9.1f", (double)hist_percentile(hist, percents[i]) / 1e3);
 	printf(" %9.1f %12llu\n", (double)hist->max / 1e3, (unsigned long long)hist->count);
@@ -105,7 +106,8 @@ static void print_histogram(const char *name, const struct hist *hist)
 		print_time(low, sizeof(low), bit ? 1ull << bit : 0);
 		print_time(high, sizeof(high), 2ull << bit);
 		width = (unsigned int)((double)count * (sizeof(bar) - 1) / (double)hist->count + 0.5);
-		printf("%8s - %-8s |%-50.*s| %6.2f %%\n", low, high, (int)width, bar, 100.0 * (double)count / (double)hist->count);
+		printf("%8s - %-8s |%-50.*s| %6.2f %%\n", low, high, (int)width, bar,
+		       100.0 * (double)count / (double)hist->count);
 	}
 }
 
@@ -114,7 +116,8 @@ static void print_summary(const struct run *run, const struct result *load, cons
 	const struct options *o = run->opts;
 
 	if (o->verify)
-		printf("\nverify: %llu blocks checked, %llu wrong\n", (unsigned long long)(load->t.verified + back->t.verified),
+		printf("\nverify: %llu blocks checked, %llu wrong\n",
+		       (unsigned long long)(load->t.verified + back->t.verified),
 		       (unsigned long long)(load->t.mismatches + back->t.mismatches));
 	printf("%serrors: %llu\n", o->verify ? "" : "\n", (unsigned long long)(load->t.errors + back->t.errors));
 }
@@ -126,12 +129,14 @@ void report_table(const struct run *run)
 
 	collect(run, false, &load);
 	collect(run, true, &back);
-	printf("%s %s namespace %u: %s %s, %llu blocks of %u bytes\n", o->target, o->subnqn, o->nsid, run->ctrls[0].model, run->ctrls[0].serial,
-	       (unsigned long long)run->ns.blocks, run->ns.block_size);
-	printf("%s of %u bytes, %u x %u queues of depth %u, %u thread%s, %.2f s%s%s%s%s, seed %llu\n\n", o->rw, o->bs, o->connections, o->queues,
-	       o->depth, o->threads, o->threads > 1 ? "s" : "", load.seconds, o->hdgst ? ", HDGST" : "", o->ddgst ? ", DDGST" : "",
-	       o->no_sqflow ? ", no SQ flow control" : "", o->no_in_capsule ? ", no in-capsule data" : "", (unsigned long long)o->seed);
-	printf("%-10s %11s %9s %9s %9s %9s %9s %9s %9s %12s\n", "", "IOPS", "MB/s", "mean us", "p50", "p90", "p99", "p99.9", "max", "I/Os");
+	printf("%s %s namespace %u: %s %s, %llu blocks of %u bytes\n", o->target, o->subnqn, o->nsid,
+	       run->ctrls[0].model, run->ctrls[0].serial, (unsigned long long)run->ns.blocks, run->ns.block_size);
+	printf("%s of %u bytes, %u x %u queues of depth %u, %u thread%s, %.2f s%s%s%s%s, seed %llu\n\n", o->rw, o->bs,
+	       o->connections, o->queues, o->depth, o->threads, o->threads > 1 ? "s" : "", load.seconds,
+	       o->hdgst ? ", HDGST" : "", o->ddgst ? ", DDGST" : "", o->no_sqflow ? ", no SQ flow control" : "",
+	       o->no_in_capsule ? ", no in-capsule data" : "", (unsigned long long)o->seed);
+	printf("%-10s %11s %9s %9s %9s %9s %9s %9s %9s %12s\n", "", "IOPS", "MB/s", "mean us", "p50", "p90", "p99",
+	       "p99.9", "max", "I/Os");
 	if (load.t.read.count)
 		print_row("read", &load.t.read, load.t.bytes_read, load.seconds);
 	if (load.t.write.count)
@@ -162,9 +167,10 @@ static void json_hist(const char *name, const struct hist *hist, uint64_t bytes,
 {
 	unsigned int i;
 
-	printf("  \"%s\": {\"ios\": %llu, \"iops\": %.1f, \"bytes\": %llu, \"bytes_per_s\": %.1f, \"latency_ns\": {\"mean\": %.1f, \"min\": %llu", name,
-	       (unsigned long long)hist->count, rate((double)hist->count, seconds), (unsigned long long)bytes, rate((double)bytes, seconds),
-	       hist_mean(hist), (unsigned long long)hist->min);
+	printf("  \"%s\": {\"ios\": %llu, \"iops\": %.1f, \"bytes\": %llu, \"bytes_per_s\": %.1f, \"latency_ns\": "
+	       "{\"mean\": %.1f, \"min\": %llu",
+	       name, (unsigned long long)hist->count, rate((double)hist->count, seconds), (unsigned long long)bytes,
+	       rate((double)bytes, seconds), hist_mean(hist), (unsigned long long)hist->min);
 	for (i = 0; i < sizeof(percents) / sizeof(percents[0]); i++)
 		printf(", \"%s\": %llu", percent_names[i], (unsigned long long)hist_percentile(hist, percents[i]));
 	printf(", \"max\": %llu}},\n", (unsigned long long)hist->max);
@@ -183,16 +189,19 @@ void report_json(const struct run *run)
 	json_string(o->subnqn);
 	printf(",\n  \"model\": ");
 	json_string(run->ctrls[0].model);
-	printf(",\n  \"nsid\": %u, \"block_size\": %u, \"blocks\": %llu,\n", o->nsid, run->ns.block_size, (unsigned long long)run->ns.blocks);
-	printf("  \"rw\": \"%s\", \"bs\": %u, \"depth\": %u, \"queues\": %u, \"connections\": %u, \"threads\": %u, \"seed\": %llu,\n", o->rw, o->bs,
-	       o->depth, o->queues, o->connections, o->threads, (unsigned long long)o->seed);
-	printf("  \"hdgst\": %s, \"ddgst\": %s, \"sqflow\": %s, \"seconds\": %.6f,\n", o->hdgst ? "true" : "false", o->ddgst ? "true" : "false",
-	       o->no_sqflow ? "false" : "true", load.seconds);
+	printf(",\n  \"nsid\": %u, \"block_size\": %u, \"blocks\": %llu,\n", o->nsid, run->ns.block_size,
+	       (unsigned long long)run->ns.blocks);
+	printf("  \"rw\": \"%s\", \"bs\": %u, \"depth\": %u, \"queues\": %u, \"connections\": %u, \"threads\": %u, "
+	       "\"seed\": %llu,\n",
+	       o->rw, o->bs, o->depth, o->queues, o->connections, o->threads, (unsigned long long)o->seed);
+	printf("  \"hdgst\": %s, \"ddgst\": %s, \"sqflow\": %s, \"seconds\": %.6f,\n", o->hdgst ? "true" : "false",
+	       o->ddgst ? "true" : "false", o->no_sqflow ? "false" : "true", load.seconds);
 	json_hist("read", &load.t.read, load.t.bytes_read, load.seconds);
 	json_hist("write", &load.t.write, load.t.bytes_written, load.seconds);
 	json_hist("read_back", &back.t.read, back.t.bytes_read, back.seconds);
 	printf("  \"verify\": {\"blocks\": %llu, \"wrong\": %llu},\n  \"errors\": %llu\n}\n",
-	       (unsigned long long)(load.t.verified + back.t.verified), (unsigned long long)(load.t.mismatches + back.t.mismatches),
+	       (unsigned long long)(load.t.verified + back.t.verified),
+	       (unsigned long long)(load.t.mismatches + back.t.mismatches),
 	       (unsigned long long)(load.t.errors + back.t.errors));
 }
 

@@ -24,10 +24,11 @@ struct slot {
 };
 
 /*
- * One queue's load. The namespace is cut into units of --bs bytes; a job's slice of them is where it writes patterns, so that it alone
- * knows what is there.
+ * One queue's load. The namespace is cut into units of --bs bytes; a job's slice of them is where it writes patterns,
+ * so that it alone knows what is there.
  *
- * @map: with --verify, for each unit of the slice the generation that is there, 0 for unknown, and MAP_BUSY while an I/O is in flight
+ * @map: with --verify, for each unit of the slice the generation that is there, 0 for unknown, and MAP_BUSY while an
+ * I/O is in flight
  */
 #define MAP_BUSY 0x80000000u
 
@@ -116,7 +117,8 @@ void job_start(struct job *job);
 void job_start_read_back(struct job *job);
 
 /* report.c */
-void report_progress(const struct run *run, uint64_t start, uint64_t *last_ns, uint64_t *last_ios, uint64_t *last_bytes);
+void report_progress(const struct run *run, uint64_t start, uint64_t *last_ns, uint64_t *last_ios,
+		     uint64_t *last_bytes);
 void report_table(const struct run *run);
 void report_json(const struct run *run);
 bool report_good(const struct run *run);

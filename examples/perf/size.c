@@ -44,7 +44,8 @@ bool duration_parse(const char *text, uint64_t *ns)
 	static const struct {
 		const char *name;
 		uint64_t ns;
-	} units[] = {{"", 1000000000}, {"s", 1000000000}, {"ms", 1000000}, {"us", 1000}, {"m", 60000000000}, {"h", 3600000000000}};
+	} units[] = {{"", 1000000000}, {"s", 1000000000},  {"ms", 1000000},
+		     {"us", 1000},     {"m", 60000000000}, {"h", 3600000000000}};
 	uint64_t value;
 	char *end;
 	size_t i;

@@ -15,8 +15,8 @@ static bool flag(const bool *value)
 }
 
 /*
- * Wait for all workers, but go on driving the group: another worker may be connecting a queue to a controller of ours. Return: false when
- * the run has failed.
+ * Wait for all workers, but go on driving the group: another worker may be connecting a queue to a controller of ours.
+ * Return: false when the run has failed.
  */
 static bool meet(struct worker *worker)
 {
@@ -76,7 +76,9 @@ static int adopt(struct run *run, const struct host_ctrl *ctrl, struct host_erro
 		return -1;
 	}
 	if (opts->offset % opts->bs || opts->offset >= bytes || opts->size > bytes - opts->offset) {
-		host_fail(err, "--offset and --size are not inside the %llu bytes of the namespace, or --offset is no multiple of --bs",
+		host_fail(err,
+			  "--offset and --size are not inside the %llu bytes of the namespace, or --offset is no "
+			  "multiple of --bs",
 			  (unsigned long long)bytes);
 		return -1;
 	}
@@ -164,9 +166,11 @@ static void tick(struct worker *worker, uint64_t now)
 	for (i = 0; i < worker->njobs; i++) {
 		struct job *job = &worker->jobs[i];
 
-		if (!job->in_flight || job->queue->dead || now < job->last_progress + run->opts->timeout_ms * 1000000ull)
+		if (!job->in_flight || job->queue->dead ||
+		    now < job->last_progress + run->opts->timeout_ms * 1000000ull)
 			continue;
-		host_fail(&job->queue->why, "%u commands without an answer for %u ms", job->in_flight, run->opts->timeout_ms);
+		host_fail(&job->queue->why, "%u commands without an answer for %u ms", job->in_flight,
+			  run->opts->timeout_ms);
 		job->queue->group->ops->abandon(job->queue);
 	}
 }

@@ -3,8 +3,8 @@
 #define BENCH_FLOOR_H
 
 /*
- * The wire floor: what TCP itself costs. A server that answers the handshake with canned bytes; from then on it counts bytes in and
- * sends as many fixed bytes out as a target would have to, without looking at them.
+ * The wire floor: what TCP itself costs. A server that answers the handshake with canned bytes; from then on it counts
+ * bytes in and sends as many fixed bytes out as a target would have to, without looking at them.
  */
 
 #include "host_pdu.h"
@@ -30,10 +30,10 @@ struct floor_load {
 
 struct floor_conn {
 	int fd;
-	bool raw; /* past the handshake */
-	bool blocked; /* by a full socket */
-	uint32_t partial; /* bytes of a request that came without its end */
-	uint64_t owed;	  /* bytes to send */
+	bool raw;          /* past the handshake */
+	bool blocked;      /* by a full socket */
+	uint32_t partial;  /* bytes of a request that came without its end */
+	uint64_t owed;     /* bytes to send */
 	uint32_t position; /* in the template */
 	/* Handshake, and FLOOR_R2T's answers. */
 	uint32_t in_len;
@@ -52,7 +52,8 @@ void floor_count(const struct floor_load *load, struct floor_conn *conn, const u
 
 /* What is to be sent now, at most @max pieces. Return: the number of them. */
 struct iovec;
-unsigned int floor_pending(const struct floor_load *load, const struct floor_conn *conn, struct iovec *iov, unsigned int max);
+unsigned int floor_pending(const struct floor_load *load, const struct floor_conn *conn, struct iovec *iov,
+			   unsigned int max);
 void floor_sent(const struct floor_load *load, struct floor_conn *conn, size_t len);
 
 /* Data that came in: handshake or load. Return: false: the connection is of no use. */

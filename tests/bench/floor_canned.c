@@ -35,7 +35,8 @@ static void put_data(struct floor_conn *conn, uint16_t cid, const void *data, ui
 
 static void answer_icreq(struct floor_conn *conn)
 {
-	struct pdu_icresp resp = {.ch = {.type = PDU_ICRESP, .hlen = 128, .plen = htole32(128)}, .maxh2cdata = htole32(1 << 20)};
+	struct pdu_icresp resp = {.ch = {.type = PDU_ICRESP, .hlen = 128, .plen = htole32(128)},
+				  .maxh2cdata = htole32(1 << 20)};
 
 	put(conn, &resp, sizeof(resp));
 }

@@ -92,7 +92,8 @@ void floor_count(const struct floor_load *load, struct floor_conn *conn, const u
 	conn->partial = (uint32_t)(bytes % load->request_len);
 }
 
-unsigned int floor_pending(const struct floor_load *load, const struct floor_conn *conn, struct iovec *iov, unsigned int max)
+unsigned int floor_pending(const struct floor_load *load, const struct floor_conn *conn, struct iovec *iov,
+			   unsigned int max)
 {
 	uint64_t left = conn->owed - conn->out_len;
 	uint32_t position = conn->position;

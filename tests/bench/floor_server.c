@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* floor_server epoll|uring read|write BYTES: serve the wire floor on a port of the kernel's choice, which is printed. */
+/* floor_server epoll|uring read|write BYTES: serve the wire floor on a port of the kernel's choice, which is printed.
+ */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>

@@ -83,7 +83,8 @@ static void closed(struct uring_conn *c)
 	free(c);
 }
 
-static void completed(struct io_uring *ring, const struct floor_load *load, struct uring_conn *c, bool was_send, int res)
+static void completed(struct io_uring *ring, const struct floor_load *load, struct uring_conn *c, bool was_send,
+		      int res)
 {
 	if (was_send)
 		c->sending = false;
@@ -117,7 +118,8 @@ int floor_serve_uring(int listener, const struct floor_load *load)
 	for (;;) {
 		io_uring_submit_and_get_events(&ring);
 		n = 0;
-		io_uring_for_each_cqe(&ring, head, cqe) {
+		io_uring_for_each_cqe(&ring, head, cqe)
+		{
 			uintptr_t data = (uintptr_t)cqe->user_data;
 
 			n++;
