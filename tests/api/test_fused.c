@@ -522,6 +522,48 @@ static void test_counters_over_several_threads(void **state)
 	probe_world_stop(&w);
 }
 
+/*
+ * Second halves whose first halves wait for a buffer hold none themselves: enough of them would hold all that there is, and
+ * what waits in front of the first halves would wait for ever.
+ */
+#define BIG (256u << 10)
+#define LIMIT (4u << 20)
+#define FILL (LIMIT / BIG)
+
+static void test_waiting_pairs_hold_no_buffers(void **state)
+{
+	static unsigned char zeroes[BIG];
+	static struct th_cmd writes[FILL + 1], pairs[FILL + 1][2];
+	struct th_opts opts = {.transport = TH_TCP, .target = {.size = sizeof(opts.target), .data_memory_max = LIMIT}};
+	struct nvmft_target_stats stats = {.size = sizeof(stats)};
+	struct nvmft_sqe plain, sqe[2];
+	unsigned int i;
+
+	(void)state;
+	memset(writes, 0, sizeof(writes));
+	memset(pairs, 0, sizeof(pairs));
+	probe_world_start(&w, &opts, native);
+	w.probe.hold = true;
+	th_sqe_rw(&plain, TH_WRITE, 1, 0, BIG / 512);
+	pair(sqe, 0, BIG / 512);
+	for (i = 0; i < FILL + 1; i++)
+		th_submit(w.q, &writes[i], &plain, zeroes, BIG);
+	for (i = 0; i < FILL + 1; i++)
+		th_submit_many(w.q, pairs[i], sqe, (void *const[]){zeroes, zeroes}, (const size_t[]){BIG, BIG}, 2);
+	th_settle(&w.t);
+	assert_int_equal(nvmft_target_stats(w.t.target, &stats), 0);
+	assert_int_equal(stats.buffer_waits, 1 + 2 * (FILL + 1));
+	assert_int_equal(stats.data_bytes, LIMIT);
+	w.probe.hold = false;
+	probe_release(&w.probe, FILL);
+	for (i = 0; i < FILL + 1; i++) {
+		assert_int_equal(th_wait_cmd(&writes[i]), 0);
+		assert_int_equal(th_wait_cmd(&pairs[i][0]), 0);
+		assert_int_equal(th_wait_cmd(&pairs[i][1]), 0);
+	}
+	probe_world_stop(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -544,6 +586,7 @@ int main(void)
 		cmocka_unit_test(test_pairs_run_one_at_a_time),
 		cmocka_unit_test(test_disconnect_while_a_pair_waits_its_turn),
 		cmocka_unit_test(test_counters_over_several_threads),
+		cmocka_unit_test(test_waiting_pairs_hold_no_buffers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

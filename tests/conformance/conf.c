@@ -32,7 +32,7 @@ static const struct conf_kind varied[] = {
 static const char *const base_names[] = {"null", "memory", "file", "file-buffered", "minimal", "polled", "thread"};
 static const char *const wrap_names[] = {"", "+log", "+poor", "+late", "+error"};
 
-void conf_kind_name(char *name, size_t size, const struct conf_kind *kind)
+static void kind_name(char *name, size_t size, const struct conf_kind *kind)
 {
 	snprintf(name, size, "%s %s-%u%s", th_transport_names[kind->transport], base_names[kind->base],
 		 kind->block_size, wrap_names[kind->wrap]);
@@ -256,7 +256,7 @@ static void plan_kind(struct plan *plan, const struct conf_kind *kind, enum th_t
 	char name[64];
 
 	k.transport = transport;
-	conf_kind_name(name, sizeof(name), &k);
+	kind_name(name, sizeof(name), &k);
 	for (size_t i = 0; i < plan->ntests; i++) {
 		const struct conf_test *test = &plan->tests[i];
 		struct cell *cell = &plan->cells[plan->n];
@@ -265,8 +265,8 @@ static void plan_kind(struct plan *plan, const struct conf_kind *kind, enum th_t
 			continue;
 		cell->kind = k;
 		snprintf(cell->name, sizeof(cell->name), "%s: %s", name, test->name);
-		plan->all[plan->n++] = (struct CMUnitTest){
-			cell->name, test->fn, setup_for(test->needs), teardown, &cell->kind};
+		plan->all[plan->n++] =
+			(struct CMUnitTest){cell->name, test->fn, setup_for(test->needs), teardown, &cell->kind};
 	}
 }
 

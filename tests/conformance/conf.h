@@ -101,9 +101,6 @@ void conf_wrap_with(struct conf *c, struct nvmft_backend_ops (*wrapper)(const st
 void conf_start(struct conf *c, const struct th_opts *opts, const struct th_ctrl_opts *ctrl_opts);
 void conf_end(struct conf *c);
 
-/* For names of tests, at least 64 bytes. */
-void conf_kind_name(char *name, size_t size, const struct conf_kind *kind);
-
 /* An empty file of @bytes in the working directory; its name goes to @path (64 bytes). */
 void conf_make_file(char *path, uint64_t bytes);
 

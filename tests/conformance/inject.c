@@ -453,12 +453,9 @@ static struct conf_kind memory_kinds[] = {
 	{CONF_MEMORY, CONF_BARE, 512, TH_TCP_R2T},
 };
 
-#define OVER_ALL(fn)                                                                       \
-	{"loopback: " #fn, fn, NULL, NULL, &memory_kinds[0]},                              \
-		{"tcp: " #fn, fn, NULL, NULL, &memory_kinds[1]},                           \
-	{                                                                                  \
-		"tcp-r2t: " #fn, fn, NULL, NULL, &memory_kinds[2]                          \
-	}
+#define OVER_ALL(fn)                                                                                      \
+	cmocka_unit_test_prestate(fn, &memory_kinds[0]), cmocka_unit_test_prestate(fn, &memory_kinds[1]), \
+		cmocka_unit_test_prestate(fn, &memory_kinds[2])
 
 int main(void)
 {

@@ -82,6 +82,7 @@ enum th_transport {
 	TH_TCP_DIGESTS, /* "tcp-digests": of headers and data, and padding in front of data in both directions */
 	TH_TCP_R2T,     /* "tcp-r2t": no data in the capsules of I/O queues, and H2CData of 8 KiB at most */
 	TH_TCP_NOFLOW,  /* "tcp-noflow": no SQ flow control, thus C2HData that says SUCCESS */
+	TH_TCP_PIECES,  /* "tcp-pieces": the host sends a few bytes now and then, and the target's socket takes little */
 	TH_TRANSPORTS,
 };
 
@@ -206,6 +207,7 @@ struct th_tcp {
 	TAILQ_HEAD(, th_cmd) sending, outstanding;
 	bool ready; /* ICResp was received */
 	bool deaf;
+	uint64_t pieces; /* state of the generator of their sizes */
 	bool hdgst, ddgst, no_flow;
 	uint8_t hpda, cpda;
 	uint32_t maxh2cdata, in_capsule;

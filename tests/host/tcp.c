@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The host's side of NVMe/TCP, on the thread of the test and without sleeping: connections, and what is sent. Written apart
- * from the transport, so that each checks the other.
+ * The host's side of NVMe/TCP, on the thread of the test and without sleeping: connections, and what is sent. Written
+ * apart from the transport, so that each checks the other.
  */
 #include "priv.h"
 
@@ -61,6 +61,8 @@ void th_tcp_port_opts(struct th *t, struct nvmft_port_opts *po, struct nvmft_tcp
 		tcp->maxh2cdata = 8192;
 		po->no_in_capsule = true;
 	}
+	if (t->transport == TH_TCP_PIECES)
+		tcp->sndbuf = 8192;
 	po->transport = nvmft_transport_tcp();
 	po->transport_opts = tcp;
 	po->traddr = "none";
@@ -129,6 +131,13 @@ static void pdu_sent(struct th_cmd *cmd)
 		th_cmd_finish(cmd);
 }
 
+static void sent(struct th_cmd *cmd, uint32_t len)
+{
+	cmd->tcp.sent += len;
+	if (cmd->tcp.sent == cmd->tcp.header_len + cmd->tcp.data_len + cmd->tcp.digest_len)
+		pdu_sent(cmd);
+}
+
 /* What is left of the PDU. Returns the number of pieces. */
 static size_t pieces(const struct th_tcp_cmd *tc, struct iovec iov[3])
 {
@@ -149,23 +158,49 @@ static size_t pieces(const struct th_tcp_cmd *tc, struct iovec iov[3])
 	return n;
 }
 
+/* Sizes from single bytes to more than the controller receives at once. */
+static void cut(struct th_queue *queue, struct iovec *iov)
+{
+	size_t most = (size_t)1 << th_random(&queue->tcp.pieces) % 17;
+	size_t len = 1 + th_random(&queue->tcp.pieces) % most;
+
+	iov->iov_len = len < iov->iov_len ? len : iov->iov_len;
+}
+
+static int send_piece(struct th_queue *queue)
+{
+	struct th_cmd *cmd = TAILQ_FIRST(&queue->tcp.sending);
+	struct iovec iov[3];
+	ssize_t n;
+
+	if (!cmd)
+		return 0;
+	pieces(&cmd->tcp, iov);
+	cut(queue, &iov[0]);
+	n = send(queue->tcp.fd, iov[0].iov_base, iov[0].iov_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n > 0)
+		sent(cmd, (uint32_t)n);
+	return n > 0;
+}
+
 static int send_some(struct th_queue *queue)
 {
 	struct th_cmd *cmd;
 	int events = 0;
 
+	if (queue->t->transport == TH_TCP_PIECES)
+		return send_piece(queue);
 	while ((cmd = TAILQ_FIRST(&queue->tcp.sending))) {
 		struct iovec iov[3];
 		struct msghdr msg = {.msg_iov = iov, .msg_iovlen = pieces(&cmd->tcp, iov)};
 		ssize_t n = sendmsg(queue->tcp.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-		/* Of a connection that has ended the receiving side learns, after the responses that are still there. */
+		/* Of a connection that has ended the receiving side learns, after the responses that are still there.
+		 */
 		if (n < 0)
 			break;
 		events++;
-		cmd->tcp.sent += (uint32_t)n;
-		if (cmd->tcp.sent == cmd->tcp.header_len + cmd->tcp.data_len + cmd->tcp.digest_len)
-			pdu_sent(cmd);
+		sent(cmd, (uint32_t)n);
 	}
 	return events;
 }

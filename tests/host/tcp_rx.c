@@ -34,7 +34,7 @@ static struct th_cmd *find(struct th_tcp *tcp, const uint8_t *cid)
 {
 	struct th_cmd *cmd;
 
-	TAILQ_FOREACH(cmd, &tcp->outstanding, tcp.outstanding)
+	TAILQ_FOREACH (cmd, &tcp->outstanding, tcp.outstanding)
 		if (memcmp(cmd->lc.sqe.bytes + 2, cid, 2) == 0)
 			return cmd;
 	fail_msg("PDU type %u for command %u, which is not outstanding", tcp->header[0], get16(cid));

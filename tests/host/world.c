@@ -267,8 +267,8 @@ static void quit(struct th *t)
 	t->target = NULL;
 }
 
-const char *const th_transport_names[TH_TRANSPORTS] = {"usual",       "loopback", "tcp",
-							"tcp-digests", "tcp-r2t",  "tcp-noflow"};
+const char *const th_transport_names[TH_TRANSPORTS] = {"usual",   "loopback",   "tcp",       "tcp-digests",
+						       "tcp-r2t", "tcp-noflow", "tcp-pieces"};
 
 static enum th_transport choose_transport(enum th_transport wanted)
 {

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The channel's own ring. Passthrough commands need entries of 128 bytes and completions of 32, and a ring has one size:
+ * on the group's ring every socket operation would pay for it.
+ */
+#include <errno.h>
+#include <linux/nvme_ioctl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "ng.h"
+
+#define SQ_ENTRIES 128
+#define CQ_ENTRIES 1024
+/* A pass ends even when the device answers as fast as it is asked. */
+#define REAP_MAX 256
+
+#define OPC_READ 0x02
+
+static unsigned int ring_flags(const struct ng_backend *ng)
+{
+	unsigned int flags = IORING_SETUP_SQE128 | IORING_SETUP_CQE32 | IORING_SETUP_SINGLE_ISSUER |
+			     IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_CQSIZE |
+			     IORING_SETUP_CLAMP;
+
+	return ng->iopoll ? flags | IORING_SETUP_IOPOLL : flags;
+}
+
+static int ring_init(const struct nvmft_backend *backend, struct io_uring *uring)
+{
+	struct io_uring_params params = {.flags = ring_flags(backend->priv), .cq_entries = CQ_ENTRIES};
+	int ret = io_uring_queue_init_params(SQ_ENTRIES, uring, &params);
+
+	if (ret == -EINVAL)
+		nvmft_backend_log(backend, NVMFT_LOG_ERROR,
+				  "io_uring without 128-byte entries and DEFER_TASKRUN: Linux 6.1 or later is needed");
+	else if (ret == -EPERM || ret == -ENOSYS)
+		nvmft_backend_log(backend, NVMFT_LOG_ERROR,
+				  "io_uring is forbidden or not there: see /proc/sys/kernel/io_uring_disabled");
+	else if (ret == -ENOMEM)
+		nvmft_backend_log(backend, NVMFT_LOG_ERROR, "io_uring: no memory, or RLIMIT_MEMLOCK is too low");
+	else if (ret)
+		nvmft_backend_log(backend, NVMFT_LOG_ERROR, "io_uring: %s", strerrordesc_np(-ret));
+	return ret;
+}
+
+static bool needs_enter(const struct ng_channel *ch)
+{
+	return (__atomic_load_n(ch->uring.sq.kflags, __ATOMIC_RELAXED) &
+		(IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+}
+
+struct io_uring_sqe *nvmft_ng_get_sqe(struct ng_channel *ch)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ch->uring);
+
+	if (!sqe) {
+		io_uring_submit(&ch->uring);
+		sqe = io_uring_get_sqe(&ch->uring);
+	}
+	if (sqe)
+		ng_clear_sqe(sqe);
+	return sqe;
+}
+
+/* ---- waking the group ---- */
+
+static struct ng_wake *to_wake(struct nvmft_ring_op *op)
+{
+	return (struct ng_wake *)(void *)((char *)op - offsetof(struct ng_wake, op));
+}
+
+static void wake_prep(struct nvmft_ring_op *op, struct io_uring_sqe *sqe)
+{
+	struct ng_wake *wake = to_wake(op);
+
+	io_uring_prep_read(sqe, wake->fd, &wake->count, sizeof(wake->count), 0);
+}
+
+static void wake_free(struct ng_wake *wake)
+{
+	close(wake->fd);
+	free(wake);
+}
+
+/* Having woken the group is all: it looks at its channels in every pass. */
+static void wake_complete(struct nvmft_ring_op *op, int res, unsigned int flags)
+{
+	struct ng_wake *wake = to_wake(op);
+
+	(void)res;
+	(void)flags;
+	if (wake->orphan)
+		wake_free(wake);
+}
+
+/* End the operation on the group's ring, a pass later. */
+static void wake_retire(struct ng_wake *wake)
+{
+	uint64_t one = 1;
+
+	if (nvmft_ring_started(&wake->op))
+		(void)!write(wake->fd, &one, sizeof(one));
+}
+
+static int wake_init(struct ng_channel *ch)
+{
+	struct ng_wake *wake = calloc(1, sizeof(*wake));
+	int ret;
+
+	if (!wake)
+		return -ENOMEM;
+	wake->op.prep = wake_prep;
+	wake->op.complete = wake_complete;
+	wake->fd = eventfd(0, EFD_CLOEXEC);
+	if (wake->fd < 0) {
+		ret = -errno;
+		free(wake);
+		return ret;
+	}
+	ret = io_uring_register_eventfd(&ch->uring, wake->fd);
+	if (ret) {
+		wake_free(wake);
+		return ret;
+	}
+	io_uring_cq_eventfd_toggle(&ch->uring, false);
+	ch->wake = wake;
+	return 0;
+}
+
+static void set_notify(struct ng_channel *ch, bool on)
+{
+	if (ch->notify == on)
+		return;
+	ch->notify = on;
+	io_uring_cq_eventfd_toggle(&ch->uring, on);
+}
+
+int nvmft_ng_arm(struct nvmft_channel *channel)
+{
+	struct ng_channel *ch = channel->priv;
+	const struct ng_backend *ng = channel->backend->priv;
+
+	/* Nothing tells of completions that the device gives without an interrupt. */
+	if (ng->iopoll || ch->waiting || io_uring_sq_ready(&ch->uring))
+		return -EAGAIN;
+	if (!nvmft_ring_started(&ch->wake->op))
+		nvmft_ring_start(channel->group, &ch->wake->op);
+	set_notify(ch, true);
+	/* Either the kernel sees that it is to signal, or we see the completion. */
+	atomic_thread_fence(memory_order_seq_cst);
+	return io_uring_cq_ready(&ch->uring) || needs_enter(ch) ? -EAGAIN : 0;
+}
+
+/* ---- passes ---- */
+
+void nvmft_ng_flush(struct nvmft_channel *channel)
+{
+	struct ng_channel *ch = channel->priv;
+
+	if (ch->waiting)
+		nvmft_ng_drain_waiting(ch);
+	/* What is not taken now stays in the queue; the next poll tries again. */
+	if (io_uring_sq_ready(&ch->uring))
+		(void)io_uring_submit(&ch->uring);
+}
+
+static int reap(struct ng_channel *ch)
+{
+	int n = 0;
+
+	while (n < REAP_MAX) {
+		struct io_uring_cqe *cqe;
+		struct ng_io *ni;
+		int res;
+
+		if (io_uring_peek_cqe(&ch->uring, &cqe) != 0)
+			break;
+		ni = io_uring_cqe_get_data(cqe);
+		res = cqe->res;
+		io_uring_cqe_seen(&ch->uring, cqe);
+		nvmft_ng_complete(ch, ni, res);
+		n++;
+	}
+	return n;
+}
+
+int nvmft_ng_poll(struct nvmft_channel *channel)
+{
+	struct ng_channel *ch = channel->priv;
+	int n;
+
+	set_notify(ch, false);
+	n = reap(ch);
+	/* Commands that completions gave rise to, when nothing else is submitted in this pass. */
+	if (ch->waiting || io_uring_sq_ready(&ch->uring))
+		nvmft_ng_flush(channel);
+	/* So that none is left when the channel closes, which it does when it is idle. */
+	if (!ch->outstanding)
+		wake_retire(ch->wake);
+	return n;
+}
+
+/* ---- opening and closing ---- */
+
+/* A table for later region_add; without it buffers go the plain way. */
+static void fixed_init(struct ng_channel *ch)
+{
+	ch->fixed_ok = io_uring_register_buffers_sparse(&ch->uring, NG_REGIONS) == 0;
+}
+
+int nvmft_ng_channel_open(struct nvmft_channel *channel)
+{
+	struct ng_channel *ch = channel->priv;
+	int ret = ring_init(channel->backend, &ch->uring);
+
+	if (ret)
+		return ret;
+	ch->channel = channel;
+	ch->waiting_tail = &ch->waiting;
+	ret = wake_init(ch);
+	if (ret) {
+		io_uring_queue_exit(&ch->uring);
+		return ret;
+	}
+	fixed_init(ch);
+	return 0;
+}
+
+void nvmft_ng_channel_close(struct nvmft_channel *channel)
+{
+	struct ng_channel *ch = channel->priv;
+	struct ng_wake *wake = ch->wake;
+
+	io_uring_queue_exit(&ch->uring);
+	if (!nvmft_ring_started(&wake->op)) {
+		wake_free(wake);
+		return;
+	}
+	wake->orphan = true;
+	wake_retire(wake);
+}
+
+/* ---- registered buffers ---- */
+
+static int fixed_update(struct ng_channel *ch, uint32_t index, void *base, size_t len)
+{
+	struct iovec vec = {base, len};
+	__u64 tag = 0;
+
+	return io_uring_register_buffers_update_tag(&ch->uring, index, &vec, &tag, 1);
+}
+
+/* Never refused: pages that cannot be pinned beforehand (RLIMIT_MEMLOCK) are pinned for each I/O. */
+int nvmft_ng_region_add(struct nvmft_channel *channel, const struct nvmft_region *region)
+{
+	struct ng_channel *ch = channel->priv;
+
+	if (ch->fixed_ok && region->index < NG_REGIONS &&
+	    fixed_update(ch, region->index, region->base, region->len) == 1)
+		ch->fixed[region->index / 64] |= 1ull << (region->index % 64);
+	return 0;
+}
+
+void nvmft_ng_region_remove(struct nvmft_channel *channel, const struct nvmft_region *region)
+{
+	struct ng_channel *ch = channel->priv;
+	uint64_t bit = 1ull << (region->index % 64);
+
+	if (region->index >= NG_REGIONS || !(ch->fixed[region->index / 64] & bit))
+		return;
+	ch->fixed[region->index / 64] &= ~bit;
+	(void)fixed_update(ch, region->index, NULL, 0);
+}
+
+/* ---- does it work at all? ---- */
+
+static void prep_probe(const struct ng_backend *ng, struct io_uring_sqe *sqe, void *buf)
+{
+	struct nvme_uring_cmd *cmd = (struct nvme_uring_cmd *)(void *)sqe->cmd;
+
+	ng_clear_sqe(sqe);
+	sqe->opcode = IORING_OP_URING_CMD;
+	sqe->fd = ng->fd;
+	sqe->cmd_op = NVME_URING_CMD_IO;
+	cmd->opcode = OPC_READ;
+	cmd->nsid = ng->nsid;
+	cmd->addr = (uintptr_t)buf;
+	cmd->data_len = ng->block_size;
+}
+
+static int probe_read(const struct ng_backend *ng, struct io_uring *uring, void *buf)
+{
+	struct io_uring_cqe *cqe;
+	int ret;
+
+	prep_probe(ng, io_uring_get_sqe(uring), buf);
+	ret = io_uring_submit(uring);
+	if (ret < 0)
+		return ret;
+	do
+		ret = io_uring_wait_cqe(uring, &cqe);
+	while (ret == -EINTR);
+	/* An unreadable block is no reason not to serve the others. */
+	return ret ? ret : cqe->res > 0 ? 0 : cqe->res;
+}
+
+static void explain(const struct nvmft_backend *backend, int err)
+{
+	const struct ng_backend *ng = backend->priv;
+
+	if (err == -EACCES || err == -EPERM)
+		nvmft_backend_log(backend, NVMFT_LOG_ERROR, "device: %s: passthrough needs CAP_SYS_ADMIN", ng->path);
+	else if (ng->iopoll && err == -EOPNOTSUPP)
+		nvmft_backend_log(backend, NVMFT_LOG_ERROR, "iopoll: %s cannot be polled", ng->path);
+	else if (err == -EOPNOTSUPP || err == -EINVAL || err == -ENOTTY)
+		nvmft_backend_log(backend, NVMFT_LOG_ERROR,
+				  "device: %s takes no NVMe commands from io_uring: Linux 6.1 or later is needed",
+				  ng->path);
+	else
+		nvmft_backend_log(backend, NVMFT_LOG_ERROR, "device: %s cannot be read through io_uring: %s", ng->path,
+				  strerrordesc_np(-err));
+}
+
+int nvmft_ng_probe(const struct nvmft_backend *backend)
+{
+	const struct ng_backend *ng = backend->priv;
+	struct io_uring uring;
+	void *buf = NULL;
+	int ret = ring_init(backend, &uring);
+
+	if (ret)
+		return ret;
+	ret = posix_memalign(&buf, 4096, ng->block_size) ? -ENOMEM : probe_read(ng, &uring, buf);
+	io_uring_queue_exit(&uring);
+	free(buf);
+	if (ret)
+		explain(backend, ret);
+	return ret;
+}
