@@ -124,8 +124,6 @@ int nvmft_ctrl_create(struct nvmft_queue *admin, struct nvmft_subsystem *subsys,
 	TAILQ_INIT(&ctrl->aer.waiting);
 	ctrl->cap = nvmft_ctrl_cap(admin->port);
 	ctrl->vs = NVME_VERSION_2_0;
-	ctrl->created_ns = admin->group->now_ns;
-	ctrl->disc_genctr = admin->group->view->disc_genctr;
 	nvmft_features_init(ctrl);
 	ret = ctrl_register(ctrl, cntlid);
 	if (ret) {
@@ -314,7 +312,7 @@ void nvmft_ctrl_view_changed(struct nvmft_ctrl *ctrl, const struct nvmft_view *b
 	if (ctrl->state != CTRL_LIVE)
 		return;
 	if (ctrl->discovery) {
-		if (before->disc_genctr != view->disc_genctr && nvmft_discovery_changed(ctrl, before, view))
+		if (nvmft_discovery_changed(ctrl, before, view))
 			nvmft_aer_raise(ctrl, AER_DISC_CHANGED);
 		return;
 	}

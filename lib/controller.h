@@ -9,7 +9,7 @@
 #define CTRL_ERROR_LOG_ENTRIES 64
 #define CTRL_CHANGED_NS_MAX 1024
 
-/* Values of Set Features that a controller keeps (NVMe Base 2.0, 5.27.1); static controllers keep them over associations. */
+/* Values of Set Features that a controller keeps until its reset (NVMe Base 2.0, 5.27.1). */
 struct ctrl_features {
 	uint32_t arbitration;     /* 01h */
 	uint32_t power;           /* 02h */
@@ -90,9 +90,6 @@ struct nvmft_ctrl {
 	struct aer_state aer;
 	struct error_log errors;
 	uint32_t naborts; /* Abort commands that travel to another group */
-	uint64_t disc_genctr; /* of the discovery log last compared */
-	uint64_t created_ns;
-	uint64_t busy_started_ns;
 };
 
 /* controller.c. Context: the controller's thread unless said otherwise. */

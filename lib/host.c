@@ -41,7 +41,7 @@ int nvmft_host_create(struct nvmft_target *target, const char *nqn, struct nvmft
 		TAILQ_INSERT_TAIL(&target->hosts, host, link);
 	nvmft_target_unlock(target);
 	if (ret) {
-		nvmft_log(target, NVMFT_LOG_ERROR, "host: nqn: %s: %s", nqn, strerror(-ret));
+		nvmft_log(target, NVMFT_LOG_ERROR, "host: nqn: %s: %s", nqn, strerrordesc_np(-ret));
 		free(host);
 		return ret;
 	}
@@ -71,6 +71,9 @@ int nvmft_host_remove(struct nvmft_host *host)
 	int ret;
 
 	nvmft_target_lock(target);
+	ret = nvmft_target_check_running(target);
+	if (ret)
+		goto out;
 	host->gone = true;
 	host->retire.release = host_retired;
 	nvmft_subsystems_mark_host(target, host);
@@ -81,6 +84,7 @@ int nvmft_host_remove(struct nvmft_host *host)
 		nvmft_subsystems_forget_host(target, host);
 		TAILQ_REMOVE(&target->hosts, host, link);
 	}
+out:
 	nvmft_target_unlock(target);
 	return ret;
 }

@@ -174,6 +174,10 @@ static int backend_read_info(struct nvmft_namespace *ns, struct nvmft_backend_in
 		ns_log_field(ns->subsys, "backend", "has a volatile cache and cannot flush it");
 		return -EINVAL;
 	}
+	if (info->lends_reads && !ns->ops.lend_end) {
+		ns_log_field(ns->subsys, "backend", "lends its pages and cannot take them back");
+		return -EINVAL;
+	}
 	if (info->align > 4096 || (info->align & (info->align - 1))) {
 		ns_log_field(ns->subsys, "backend", "align is not a power of two up to 4096");
 		return -EINVAL;
@@ -384,6 +388,9 @@ int nvmft_namespace_remove(struct nvmft_namespace *ns, struct nvmft_done *done)
 	int ret;
 
 	nvmft_target_lock(subsys->target);
+	ret = nvmft_target_check_running(subsys->target);
+	if (ret)
+		goto out;
 	TAILQ_REMOVE(&subsys->namespaces, ns, link);
 	subsys->dirty = true;
 	ns->removed = done;
@@ -394,6 +401,7 @@ int nvmft_namespace_remove(struct nvmft_namespace *ns, struct nvmft_done *done)
 		ns->removed = NULL;
 		ns_insert_sorted(subsys, ns);
 	}
+out:
 	nvmft_target_unlock(subsys->target);
 	return ret;
 }
@@ -405,7 +413,9 @@ int nvmft_namespace_refresh(struct nvmft_namespace *ns)
 	int ret;
 
 	nvmft_target_lock(target);
-	ret = backend_read_info(ns, &info);
+	ret = nvmft_target_check_running(target);
+	if (!ret)
+		ret = backend_read_info(ns, &info);
 	if (!ret && info.block_size != ns->info.block_size) {
 		ns_log_field(ns->subsys, "backend", "its block size changed");
 		ret = -EINVAL;

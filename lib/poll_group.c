@@ -36,7 +36,7 @@ int nvmft_poll_group_create(struct nvmft_target *target, struct nvmft_poll_group
 	nvmft_pool_init(group, target->opts.data_memory_max);
 
 	pthread_mutex_lock(&target->view_lock);
-	group->index = target->ngroups++;
+	target->ngroups++;
 	group->view = target->view;
 	group->view->refs++;
 	TAILQ_INSERT_TAIL(&target->groups, group, link);
@@ -213,12 +213,13 @@ static int group_prepare_sleep(struct nvmft_poll_group *group)
 		return -EAGAIN;
 	if (group->timers.root && group->timers.root->deadline_ns <= group->now_ns)
 		return -EAGAIN;
-	nvmft_timers_arm_ring(group);
+	if (!nvmft_timers_arm_ring(group))
+		return -EAGAIN;
 	nvmft_ring_submit(group, false);
 	if (!nvmft_msgs_sleep(group))
 		return -EAGAIN;
-	if (!nvmft_ring_idle(group) ||
-	    group->view->gen != atomic_load_explicit(&group->target->view_gen, memory_order_acquire)) {
+	/* Sequentially consistent, as for calls: whoever publishes a view sees that the group sleeps, or the group sees the view. */
+	if (!nvmft_ring_idle(group) || group->view->gen != atomic_load(&group->target->view_gen)) {
 		nvmft_msgs_awake(group);
 		return -EAGAIN;
 	}

@@ -64,7 +64,6 @@ struct group_counters {
 struct nvmft_poll_group {
 	struct nvmft_target *target;
 	TAILQ_ENTRY(nvmft_poll_group) link;
-	unsigned int index;
 	pthread_t owner; /* valid when @owned: set by the first poll */
 	bool owned;
 	uint64_t now_ns; /* of this pass */
@@ -87,7 +86,8 @@ struct nvmft_poll_group {
 	TAILQ_HEAD(, request) submits; /* given to channel_submit() from inside a completion */
 	bool submitting; /* channel_submit() is on the stack */
 
-	TAILQ_HEAD(, request) buffer_waiters;
+	TAILQ_HEAD(, nvmft_queue) buffer_waiters; /* queues with commands that wait for a buffer */
+	uint32_t nbuffer_waiters;                 /* of these */
 	struct group_counters counters;
 };
 
@@ -103,7 +103,7 @@ bool nvmft_ring_idle(struct nvmft_poll_group *group); /* nothing to reap, nothin
 
 /* timer.c */
 int nvmft_timers_run(struct nvmft_poll_group *group);
-void nvmft_timers_arm_ring(struct nvmft_poll_group *group);
+bool nvmft_timers_arm_ring(struct nvmft_poll_group *group); /* false: no room in the ring, do not sleep */
 
 /* msg.c */
 int nvmft_msgs_init(struct nvmft_poll_group *group);

@@ -18,8 +18,8 @@ static int bad_field(struct nvmft_target *target, const char *field, const char 
 
 static int port_check_transport(struct nvmft_target *target, const struct nvmft_transport_ops *ops)
 {
-	if (!ops || ops->api != NVMFT_PROVIDER_API || ops->size < offsetof(struct nvmft_transport_ops, address) ||
-	    !ops->listen || !ops->accept_start || !ops->accept_stop)
+	if (!ops || ops->api != NVMFT_PROVIDER_API || ops->size < offsetof(struct nvmft_transport_ops, queue_live) ||
+	    !ops->listen || !ops->accept_start || !ops->accept_stop || !ops->respond || !ops->queue_close)
 		return bad_field(target, "transport", "missing, of another API level, or without its required functions");
 	return 0;
 }
@@ -73,6 +73,7 @@ static struct nvmft_port *port_alloc(struct nvmft_target *target, const struct n
 	port->opts.traddr = port->traddr;
 	port->opts.trsvcid = port->trsvcid;
 	port->opts.announce_traddr = port->announce[0] ? port->announce : NULL;
+	port->opts.subsystems = NULL;
 	atomic_init(&port->refs, 1);
 	pthread_mutex_init(&port->addr_lock, NULL);
 	return port;
@@ -86,6 +87,33 @@ static void port_free(struct nvmft_port *port)
 	free(port->referrals);
 	free(port->tp.priv);
 	free(port);
+}
+
+static int find_link(const struct nvmft_port *port, const struct nvmft_subsystem *subsys)
+{
+	uint32_t i;
+
+	for (i = 0; i < port->nlinks; i++)
+		if (port->links[i] == subsys)
+			return (int)i;
+	return -ENOENT;
+}
+
+static int port_take_links(struct nvmft_port *port, const struct nvmft_port_opts *o)
+{
+	uint32_t i;
+
+	if (!o->nsubsystems)
+		return 0;
+	port->links = calloc(o->nsubsystems, sizeof(struct nvmft_subsystem *));
+	if (!port->links)
+		return -ENOMEM;
+	for (i = 0; i < o->nsubsystems; i++) {
+		if (find_link(port, o->subsystems[i]) >= 0)
+			return bad_field(port->target, "subsystems", "one of them twice");
+		port->links[port->nlinks++] = o->subsystems[i];
+	}
+	return 0;
 }
 
 static void port_deliver(struct nvmft_done_call *dc)
@@ -188,6 +216,10 @@ static int port_add_locked(struct nvmft_target *target, struct nvmft_port_opts *
 	struct nvmft_port *port;
 	int ret = nvmft_target_check_running(target);
 
+	if (!ret && !nvmft_target_any_group(target)) {
+		nvmft_log(target, NVMFT_LOG_ERROR, "port: the target has no poll group yet");
+		ret = -ENXIO;
+	}
 	if (!ret)
 		ret = port_choose_id(target, &o->portid);
 	if (ret)
@@ -196,15 +228,18 @@ static int port_add_locked(struct nvmft_target *target, struct nvmft_port_opts *
 	if (!port)
 		return -ENOMEM;
 	port->group = nvmft_target_any_group(target);
-	ret = port_listen(port, o->transport_opts);
+	ret = port_take_links(port, o);
+	if (!ret)
+		ret = port_listen(port, o->transport_opts);
 	if (ret) {
 		port_free(port);
 		return ret;
 	}
-	port->start_call.fn = port_start_call;
-	nvmft_poll_group_call(port->group, &port->start_call);
 	TAILQ_INSERT_TAIL(&target->ports, port, link);
 	ret = nvmft_view_publish(target, NULL, true);
+	/* Not before: the first host would not find what it came for, and a group that saw another change would close its queue. */
+	port->start_call.fn = port_start_call;
+	nvmft_poll_group_call(port->group, &port->start_call);
 	if (ret) {
 		/* The listener belongs to the transport by now, which gives it back on the group's thread only. */
 		TAILQ_REMOVE(&target->ports, port, link);
@@ -226,10 +261,6 @@ int nvmft_port_add(struct nvmft_target *target, const struct nvmft_port_opts *op
 	ret = port_check_transport(target, o.transport);
 	if (!ret)
 		ret = port_default_opts(target, &o);
-	if (!ret && !nvmft_target_any_group(target)) {
-		nvmft_log(target, NVMFT_LOG_ERROR, "port: the target has no poll group yet");
-		ret = -ENXIO;
-	}
 	if (ret)
 		return ret;
 	nvmft_target_lock(target);
@@ -251,6 +282,9 @@ int nvmft_port_remove(struct nvmft_port *port, struct nvmft_done *done)
 	int ret;
 
 	nvmft_target_lock(target);
+	ret = nvmft_target_check_running(target);
+	if (ret)
+		goto out;
 	TAILQ_REMOVE(&target->ports, port, link);
 	port->removed = done;
 	port->retire.release = port_retired;
@@ -261,6 +295,7 @@ int nvmft_port_remove(struct nvmft_port *port, struct nvmft_done *done)
 	} else {
 		nvmft_port_stop_accepting(port);
 	}
+out:
 	nvmft_target_unlock(target);
 	return ret;
 }
@@ -277,21 +312,13 @@ void nvmft_ports_free(struct nvmft_target *target)
 
 /* ---- links ---- */
 
-static int find_link(const struct nvmft_port *port, const struct nvmft_subsystem *subsys)
-{
-	uint32_t i;
-
-	for (i = 0; i < port->nlinks; i++)
-		if (port->links[i] == subsys)
-			return (int)i;
-	return -ENOENT;
-}
-
 static int port_link_locked(struct nvmft_port *port, struct nvmft_subsystem *subsys)
 {
 	struct nvmft_subsystem **links;
-	int ret;
+	int ret = nvmft_target_check_running(port->target);
 
+	if (ret)
+		return ret;
 	if (find_link(port, subsys) >= 0)
 		return -EEXIST;
 	links = realloc(port->links, (port->nlinks + 1) * sizeof(struct nvmft_subsystem *));
@@ -315,21 +342,30 @@ int nvmft_port_link(struct nvmft_port *port, struct nvmft_subsystem *subsys)
 	return ret;
 }
 
+static int port_unlink_locked(struct nvmft_port *port, struct nvmft_subsystem *subsys)
+{
+	int ret = nvmft_target_check_running(port->target), at;
+
+	if (ret)
+		return ret;
+	at = find_link(port, subsys);
+	if (at < 0)
+		return at;
+	port->links[at] = port->links[--port->nlinks];
+	ret = nvmft_view_publish(port->target, NULL, true);
+	if (ret) {
+		port->links[port->nlinks++] = port->links[at];
+		port->links[at] = subsys;
+	}
+	return ret;
+}
+
 int nvmft_port_unlink(struct nvmft_port *port, struct nvmft_subsystem *subsys)
 {
-	int at, ret;
+	int ret;
 
 	nvmft_target_lock(port->target);
-	at = find_link(port, subsys);
-	ret = at;
-	if (at >= 0) {
-		port->links[at] = port->links[--port->nlinks];
-		ret = nvmft_view_publish(port->target, NULL, true);
-		if (ret) {
-			port->links[port->nlinks++] = port->links[at];
-			port->links[at] = subsys;
-		}
-	}
+	ret = port_unlink_locked(port, subsys);
 	nvmft_target_unlock(port->target);
 	return ret;
 }

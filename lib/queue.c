@@ -74,6 +74,7 @@ int nvmft_queue_open(struct nvmft_port *port, struct nvmft_poll_group *group, ui
 	queue->pending = true;
 	queue->address_key = address_key;
 	queue->sqsize = SQSIZE_BEFORE_CONNECT;
+	TAILQ_INIT(&queue->buffer_waiters);
 	nvmft_port_get(port);
 	nvmft_target_get(group->target);
 	TAILQ_INSERT_TAIL(&group->queues, queue, link);

@@ -50,6 +50,10 @@ struct nvmft_queue {
 	struct request *fused_first; /* fused.c: the first half of a fused pair, waiting for the second */
 	bool fused_failed;           /* fused.c: the first half was refused, so the second is too */
 	uint64_t address_key;
+	uint32_t fetching;                     /* commands that asked for data which comes apart from their capsule */
+	uint64_t held;                         /* bytes of the group's pool that its commands have */
+	TAILQ_HEAD(, request) buffer_waiters;  /* its commands that wait for more */
+	TAILQ_ENTRY(nvmft_queue) wait_link;    /* group->buffer_waiters, while there are any */
 
 	/*
 	 * The controller, from a successful Connect on; counted by a reference. It lives in its own group's thread: from here

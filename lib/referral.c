@@ -49,8 +49,10 @@ static int referral_fill(struct nvmft_port *port, struct referral *r, const stru
 static int add_locked(struct nvmft_port *port, const struct referral *r)
 {
 	struct referral *grown;
-	int ret;
+	int ret = nvmft_target_check_running(port->target);
 
+	if (ret)
+		return ret;
 	if (find_referral(port, r->traddr, r->trsvcid) >= 0)
 		return -EEXIST;
 	grown = realloc(port->referrals, (port->nreferrals + 1) * sizeof(*grown));
@@ -77,23 +79,32 @@ int nvmft_port_add_referral(struct nvmft_port *port, const struct nvmft_referral
 	return ret;
 }
 
+static int remove_locked(struct nvmft_port *port, const char *traddr, const char *trsvcid)
+{
+	int ret = nvmft_target_check_running(port->target), at;
+	struct referral removed;
+
+	if (ret)
+		return ret;
+	at = find_referral(port, traddr, trsvcid);
+	if (at < 0)
+		return at;
+	removed = port->referrals[at];
+	port->referrals[at] = port->referrals[--port->nreferrals];
+	ret = nvmft_view_publish(port->target, NULL, true);
+	if (ret) {
+		port->referrals[port->nreferrals++] = port->referrals[at];
+		port->referrals[at] = removed;
+	}
+	return ret;
+}
+
 int nvmft_port_remove_referral(struct nvmft_port *port, const char *traddr, const char *trsvcid)
 {
-	struct referral removed;
-	int at, ret;
+	int ret;
 
 	nvmft_target_lock(port->target);
-	at = find_referral(port, traddr, trsvcid);
-	ret = at;
-	if (at >= 0) {
-		removed = port->referrals[at];
-		port->referrals[at] = port->referrals[--port->nreferrals];
-		ret = nvmft_view_publish(port->target, NULL, true);
-		if (ret) {
-			port->referrals[port->nreferrals++] = port->referrals[at];
-			port->referrals[at] = removed;
-		}
-	}
+	ret = remove_locked(port, traddr, trsvcid);
 	nvmft_target_unlock(port->target);
 	return ret;
 }

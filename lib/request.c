@@ -12,6 +12,8 @@
 
 /* Request objects that a group keeps for the next burst, per transport: about 1 MiB. */
 #define REQUEST_POOL_MAX 1024u
+/* Buffers that a queue may have beyond the limit, for commands that the core answers itself. */
+#define PRIVILEGED_MAX (64u * 1024)
 
 /* ---- objects ---- */
 
@@ -72,7 +74,6 @@ static void request_reset(struct request *req, struct nvmft_queue *queue)
 	req->pub.sgl = NVMFT_SGL_NONE;
 	req->pub.borrowed = false;
 	req->hashed = false;
-	req->failed = false;
 	req->aborted = false;
 	req->lent = false;
 	req->pooled = false;
@@ -107,6 +108,21 @@ struct nvmft_request *nvmft_request_get(struct nvmft_queue *queue, int *error)
 	return &req->pub;
 }
 
+/* As the queue's share counts it. */
+static uint64_t request_pages(const struct request *req)
+{
+	const uint64_t mask = (1u << POOL_MIN_SHIFT) - 1;
+
+	return (req->pub.data_len + mask) & ~mask;
+}
+
+static void request_put_own(struct request *req)
+{
+	nvmft_pool_put(req_group(req), &req->iov_own);
+	req->pooled = false;
+	req->pub.queue->held -= request_pages(req);
+}
+
 static void request_give_back_memory(struct request *req)
 {
 	struct nvmft_poll_group *group = req_group(req);
@@ -114,7 +130,7 @@ static void request_give_back_memory(struct request *req)
 	if (req->lent)
 		req->channel->ns->ops.lend_end(&req->channel->pub, &req->io);
 	if (req->pooled)
-		nvmft_pool_put(group, &req->iov_own);
+		request_put_own(req);
 	if (req->iov_bounce.base)
 		nvmft_pool_put(group, &req->iov_bounce);
 	if (req->channel)
@@ -147,12 +163,49 @@ static void request_free(struct request *req)
 
 /* ---- buffers ---- */
 
-static bool request_privileged(const struct request *req)
+static bool request_second_half(const struct request *req)
+{
+	return req->fused && (req->pub.sqe.flags & NVMFT_FUSE_MASK) == NVMFT_FUSE_SECOND;
+}
+
+/* Admin commands and Connect. */
+static bool request_of_core(const struct request *req)
 {
 	const struct nvmft_queue *queue = req->pub.queue;
 
-	/* The second half of a fused pair is waited for by a first half that holds buffers. */
-	return queue->qid == 0 || queue->state != QUEUE_LIVE || req->fused;
+	return queue->qid == 0 || queue->state != QUEUE_LIVE;
+}
+
+/*
+ * Data in a capsule that waits holds up all that comes behind it on the connection: among it data for which buffers were
+ * granted, whose return the capsule may be waiting for.
+ */
+static bool request_holds_up(const struct request *req)
+{
+	return req->pub.sgl == NVMFT_SGL_IN_CAPSULE && req->pub.queue->fetching;
+}
+
+/*
+ * The second half of a fused pair is waited for by a first half that holds buffers. What the core answers does not wait for
+ * I/O, as long as it is no more than hosts in good health ask for at a time.
+ */
+static bool request_privileged(const struct request *req)
+{
+	return request_second_half(req) || request_holds_up(req) ||
+	       (request_of_core(req) && req->pub.queue->held + request_pages(req) <= PRIVILEGED_MAX);
+}
+
+/*
+ * Hosts may take buffers and then neither send nor read. So what a queue has may never be more than what is left to the
+ * others: one such queue gets half of the memory, the next half of the rest, and there always is a rest.
+ */
+static bool request_over_share(const struct request *req)
+{
+	const struct nvmft_queue *queue = req->pub.queue;
+	const struct pool *pool = &queue->group->pool;
+	uint64_t left = pool->used < pool->limit ? pool->limit - pool->used : 0;
+
+	return queue->held + 2 * request_pages(req) > left;
 }
 
 static bool request_wants_buffers(const struct request *req)
@@ -168,10 +221,13 @@ static int request_grant(struct request *req)
 	int ret;
 
 	if (!req->pub.borrowed && !req->lend) {
+		if (!privileged && request_over_share(req))
+			return -EAGAIN;
 		ret = nvmft_pool_get(group, req->pub.data_len, privileged, &req->iov_own);
 		if (ret)
 			return ret;
 		req->pooled = true;
+		req->pub.queue->held += request_pages(req);
 		req->pub.iov = &req->iov_own;
 		req->pub.iovcnt = 1;
 	}
@@ -182,8 +238,7 @@ static int request_grant(struct request *req)
 		return 0;
 	req->iov_bounce.base = NULL;
 	if (req->pooled)
-		nvmft_pool_put(group, &req->iov_own);
-	req->pooled = false;
+		request_put_own(req);
 	return ret;
 }
 
@@ -212,62 +267,122 @@ static void request_clear_data(struct request *req)
 static void request_with_buffers(struct request *req)
 {
 	/* What the core answers itself may be shorter than what was asked for: the rest must not be somebody else's data. */
-	if (req->pub.dir == NVMFT_DIR_TO_HOST && request_privileged(req))
+	if (req->pub.dir == NVMFT_DIR_TO_HOST && request_of_core(req))
 		request_clear_data(req);
 	if (req->pub.dir == NVMFT_DIR_FROM_HOST && !req->pub.borrowed) {
 		req_set_state(req, (enum request_state)req->state, REQ_FETCHING);
+		req->pub.queue->fetching += req->pub.sgl != NVMFT_SGL_IN_CAPSULE;
 		req->pub.queue->gt->ops.fetch(&req->pub);
 		return;
 	}
 	request_run(req);
 }
 
+/* No longer FETCHING. */
+static void request_fetch_over(struct request *req)
+{
+	assert(req->state == REQ_FETCHING);
+	req->pub.queue->fetching -= req->pub.sgl != NVMFT_SGL_IN_CAPSULE;
+}
+
+/*
+ * A second half stands right behind its first half. In front of it or elsewhere it would hold buffers for a pair that cannot
+ * run, and enough of those would keep from everybody what the first halves wait for.
+ */
+static void request_wait(struct request *req)
+{
+	struct nvmft_queue *queue = req->pub.queue;
+	struct nvmft_poll_group *group = queue->group;
+
+	req_set_state(req, REQ_RECEIVED, REQ_WAIT_BUFFERS);
+	if (TAILQ_EMPTY(&queue->buffer_waiters)) {
+		TAILQ_INSERT_TAIL(&group->buffer_waiters, queue, wait_link);
+		group->nbuffer_waiters++;
+	}
+	if (request_second_half(req))
+		TAILQ_INSERT_AFTER(&queue->buffer_waiters, req->fused, req, link);
+	else if (req->pub.sgl == NVMFT_SGL_IN_CAPSULE)
+		/* Nothing in front may start to fetch: its data would come behind this capsule. */
+		TAILQ_INSERT_HEAD(&queue->buffer_waiters, req, link);
+	else
+		TAILQ_INSERT_TAIL(&queue->buffer_waiters, req, link);
+	counter_add(&group->counters.buffer_waits, 1);
+}
+
+static void request_wait_over(struct request *req)
+{
+	struct nvmft_queue *queue = req->pub.queue;
+
+	TAILQ_REMOVE(&queue->buffer_waiters, req, link);
+	if (!TAILQ_EMPTY(&queue->buffer_waiters))
+		return;
+	TAILQ_REMOVE(&queue->group->buffer_waiters, queue, wait_link);
+	queue->group->nbuffer_waiters--;
+}
+
+/* Those of the queue that wait already go first; those of others may wait for nothing but their own host. */
+static bool request_must_wait(const struct request *req)
+{
+	if (request_privileged(req))
+		return request_second_half(req) && req->pub.sgl != NVMFT_SGL_IN_CAPSULE &&
+		       req->fused->state == REQ_WAIT_BUFFERS;
+	return !TAILQ_EMPTY(&req->pub.queue->buffer_waiters);
+}
+
 static bool request_begin(struct request *req)
 {
-	struct nvmft_poll_group *group = req_group(req);
 	int ret;
 
 	if (req->pub.dir == NVMFT_DIR_NONE) {
 		request_run(req);
 		return true;
 	}
-	/* Those who wait already go first. */
 	if (!request_wants_buffers(req))
 		ret = 0;
-	else if (!TAILQ_EMPTY(&group->buffer_waiters) && !request_privileged(req))
-		ret = -EAGAIN;
 	else
-		ret = request_grant(req);
+		ret = request_must_wait(req) ? -EAGAIN : request_grant(req);
 	if (ret == 0) {
 		request_with_buffers(req);
 		return true;
 	}
 	if (ret == -EAGAIN) {
-		req_set_state(req, REQ_RECEIVED, REQ_WAIT_BUFFERS);
-		TAILQ_INSERT_TAIL(&group->buffer_waiters, req, link);
-		counter_add(&group->counters.buffer_waits, 1);
+		request_wait(req);
 		return true;
 	}
 	req_fail(req, SC(INTERNAL));
 	return false;
 }
 
-int nvmft_request_serve_waiters(struct nvmft_poll_group *group)
+static int queue_serve_waiters(struct nvmft_queue *queue)
 {
 	struct request *req;
 	int n = 0;
 
-	while ((req = TAILQ_FIRST(&group->buffer_waiters)) != NULL) {
+	while ((req = TAILQ_FIRST(&queue->buffer_waiters)) != NULL) {
 		int ret = request_grant(req);
 
 		if (ret == -EAGAIN)
 			break;
-		TAILQ_REMOVE(&group->buffer_waiters, req, link);
+		request_wait_over(req);
 		n++;
 		if (ret)
 			req_fail(req, SC(INTERNAL));
 		else
 			request_with_buffers(req);
+	}
+	return n;
+}
+
+/* Each queue in turn, as one that has its share must not hold up the others. */
+int nvmft_request_serve_waiters(struct nvmft_poll_group *group)
+{
+	struct nvmft_queue *queue;
+	int n = 0;
+
+	for (uint32_t i = group->nbuffer_waiters; i > 0 && (queue = TAILQ_FIRST(&group->buffer_waiters)); i--) {
+		TAILQ_REMOVE(&group->buffer_waiters, queue, wait_link);
+		TAILQ_INSERT_TAIL(&group->buffer_waiters, queue, wait_link);
+		n += queue_serve_waiters(queue);
 	}
 	return n;
 }
@@ -299,20 +414,19 @@ bool nvmft_request_start(struct nvmft_request *pub)
 
 void nvmft_request_execute(struct nvmft_request *pub)
 {
-	assert(to_req(pub)->state == REQ_FETCHING);
+	request_fetch_over(to_req(pub));
 	request_run(to_req(pub));
 }
 
 void nvmft_request_fetch_failed(struct nvmft_request *pub, nvmft_status status)
 {
-	assert(to_req(pub)->state == REQ_FETCHING);
+	request_fetch_over(to_req(pub));
 	req_fail(to_req(pub), status);
 }
 
 void req_fail(struct request *req, nvmft_status status)
 {
 	assert(req->state == REQ_RECEIVED || req->state == REQ_WAIT_BUFFERS || req->state == REQ_FETCHING);
-	req->failed = true;
 	req->state = REQ_EXECUTING;
 	nvmft_fused_failed(req);
 	req_complete(req, status);
@@ -358,8 +472,10 @@ void nvmft_request_release(struct nvmft_request *pub)
 	struct request *req = to_req(pub);
 
 	assert(req->state == REQ_RESPONDING || req->state == REQ_FETCHING || req->state == REQ_RECEIVED);
-	if (req->state == REQ_FETCHING)
+	if (req->state == REQ_FETCHING) {
+		request_fetch_over(req);
 		nvmft_fused_failed(req);
+	}
 	request_free(req);
 }
 
@@ -428,6 +544,7 @@ static bool abort_fetching(struct request *req)
 
 	if (!ops->fetch_abort || ops->fetch_abort(&req->pub) != 0)
 		return false;
+	request_fetch_over(req);
 	req_fail(req, SC(ABORT_REQ));
 	return true;
 }
@@ -448,7 +565,7 @@ bool nvmft_request_abort(struct request *req)
 {
 	switch ((enum request_state)req->state) {
 	case REQ_WAIT_BUFFERS:
-		TAILQ_REMOVE(&req_group(req)->buffer_waiters, req, link);
+		request_wait_over(req);
 		req_fail(req, SC(ABORT_REQ));
 		return true;
 	case REQ_FETCHING:
@@ -462,14 +579,10 @@ bool nvmft_request_abort(struct request *req)
 
 void nvmft_request_drop_waiters(struct nvmft_queue *queue)
 {
-	struct nvmft_poll_group *group = queue->group;
-	struct request *req, *tmp;
+	struct request *req;
 
-	TAILQ_FOREACH_SAFE(req, &group->buffer_waiters, link, tmp)
-	{
-		if (req->pub.queue != queue)
-			continue;
-		TAILQ_REMOVE(&group->buffer_waiters, req, link);
+	while ((req = TAILQ_FIRST(&queue->buffer_waiters))) {
+		request_wait_over(req);
 		req_fail(req, SC(ABORT_QUEUE));
 	}
 }

@@ -28,7 +28,6 @@ struct request {
 	struct nvmft_io io;       /* what the backend sees; emulation uses it several times in turn */
 	uint8_t state;            /* enum request_state */
 	bool hashed;              /* in queue->cids */
-	bool failed;              /* start() has failed it */
 	bool counted;             /* in queue->in_flight */
 	bool aborted;             /* an Abort asked for its end: reported as Command Abort Requested if that is still possible */
 	bool lent;                /* @io.iov are pages of the backend, to be given back at release */

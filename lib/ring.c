@@ -68,7 +68,7 @@ int nvmft_ring_init(struct nvmft_poll_group *group)
 	else if (ret == -EPERM)
 		nvmft_log(group->target, NVMFT_LOG_ERROR, "io_uring: forbidden, see /proc/sys/kernel/io_uring_disabled");
 	else if (ret)
-		nvmft_log(group->target, NVMFT_LOG_ERROR, "io_uring: %s", strerror(-ret));
+		nvmft_log(group->target, NVMFT_LOG_ERROR, "io_uring: %s", strerrordesc_np(-ret));
 	if (ret)
 		return ret;
 	ret = ring_init_eventfd(ring);

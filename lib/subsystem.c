@@ -233,7 +233,7 @@ int nvmft_subsystem_create(struct nvmft_target *target, const struct nvmft_subsy
 	ret = subsystem_insert(target, subsys);
 	nvmft_target_unlock(target);
 	if (ret) {
-		nvmft_log(target, NVMFT_LOG_ERROR, "subsystem: nqn: %s: %s", subsys->nqn, strerror(-ret));
+		nvmft_log(target, NVMFT_LOG_ERROR, "subsystem: nqn: %s: %s", subsys->nqn, strerrordesc_np(-ret));
 		subsystem_free(subsys);
 		return ret;
 	}
@@ -264,6 +264,9 @@ int nvmft_subsystem_remove(struct nvmft_subsystem *subsys, struct nvmft_done *do
 	int ret;
 
 	nvmft_target_lock(target);
+	ret = nvmft_target_check_running(target);
+	if (ret)
+		goto out;
 	subsys->gone = true;
 	subsys->retire.release = subsystem_retired;
 	subsys->retire.next = NULL;
@@ -278,6 +281,7 @@ int nvmft_subsystem_remove(struct nvmft_subsystem *subsys, struct nvmft_done *do
 	} else {
 		nvmft_ports_forget_subsystem(target, subsys);
 	}
+out:
 	nvmft_target_unlock(target);
 	return ret;
 }
@@ -309,8 +313,10 @@ static int find_host(const struct nvmft_subsystem *subsys, const struct nvmft_ho
 static int add_host(struct nvmft_subsystem *subsys, struct nvmft_host *host)
 {
 	struct nvmft_host **hosts;
-	int ret;
+	int ret = nvmft_target_check_running(subsys->target);
 
+	if (ret)
+		return ret;
 	if (find_host(subsys, host) >= 0)
 		return -EEXIST;
 	hosts = realloc(subsys->hosts, (subsys->nhosts + 1) * sizeof(struct nvmft_host *));
@@ -335,22 +341,31 @@ int nvmft_subsystem_allow_host(struct nvmft_subsystem *subsys, struct nvmft_host
 	return ret;
 }
 
+static int deny_host(struct nvmft_subsystem *subsys, struct nvmft_host *host)
+{
+	int ret = nvmft_target_check_running(subsys->target), at;
+
+	if (ret)
+		return ret;
+	at = find_host(subsys, host);
+	if (at < 0)
+		return at;
+	subsys->hosts[at] = subsys->hosts[--subsys->nhosts];
+	subsys->dirty = true;
+	ret = nvmft_view_publish(subsys->target, NULL, true);
+	if (ret) {
+		subsys->hosts[subsys->nhosts++] = subsys->hosts[at];
+		subsys->hosts[at] = host;
+	}
+	return ret;
+}
+
 int nvmft_subsystem_deny_host(struct nvmft_subsystem *subsys, struct nvmft_host *host)
 {
-	int at, ret;
+	int ret;
 
 	nvmft_target_lock(subsys->target);
-	at = find_host(subsys, host);
-	ret = at;
-	if (at >= 0) {
-		subsys->hosts[at] = subsys->hosts[--subsys->nhosts];
-		subsys->dirty = true;
-		ret = nvmft_view_publish(subsys->target, NULL, true);
-		if (ret) {
-			subsys->hosts[subsys->nhosts++] = subsys->hosts[at];
-			subsys->hosts[at] = host;
-		}
-	}
+	ret = deny_host(subsys, host);
 	nvmft_target_unlock(subsys->target);
 	return ret;
 }
@@ -361,12 +376,16 @@ int nvmft_subsystem_allow_any_host(struct nvmft_subsystem *subsys, bool allow)
 	int ret;
 
 	nvmft_target_lock(subsys->target);
+	ret = nvmft_target_check_running(subsys->target);
+	if (ret)
+		goto out;
 	before = subsys->allow_any_host;
 	subsys->allow_any_host = allow;
 	subsys->dirty = true;
 	ret = nvmft_view_publish(subsys->target, NULL, true);
 	if (ret)
 		subsys->allow_any_host = before;
+out:
 	nvmft_target_unlock(subsys->target);
 	return ret;
 }

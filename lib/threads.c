@@ -129,7 +129,7 @@ static int threads_start(struct nvmft_target *target, struct nvmft_threads *thre
 	}
 	if (!ret)
 		return 0;
-	nvmft_log(target, NVMFT_LOG_ERROR, "threads: %s", strerror(-ret));
+	nvmft_log(target, NVMFT_LOG_ERROR, "threads: %s", strerrordesc_np(-ret));
 	for (i = 0; i < o->threads; i++)
 		if (threads->workers[i].group)
 			nvmft_poll_group_discard(threads->workers[i].group);

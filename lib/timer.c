@@ -132,13 +132,13 @@ static void timeout_complete(struct nvmft_ring_op *op, int res, unsigned int fla
 }
 
 /* The kernel's timeout is only moved when it would be late; an early one costs one wake-up, a move costs one per sleep. */
-void nvmft_timers_arm_ring(struct nvmft_poll_group *group)
+bool nvmft_timers_arm_ring(struct nvmft_poll_group *group)
 {
 	struct timers *timers = &group->timers;
 	struct io_uring_sqe *sqe;
 
 	if (!timers->root || (timers->armed_deadline && timers->armed_deadline <= timers->root->deadline_ns))
-		return;
+		return true;
 	timers_fill_ts(timers, timers->root->deadline_ns > group->now_ns ? timers->root->deadline_ns - group->now_ns : 1);
 	if (!nvmft_ring_started(&timers->timeout_op)) {
 		timers->timeout_op.prep = timeout_prep;
@@ -147,9 +147,10 @@ void nvmft_timers_arm_ring(struct nvmft_poll_group *group)
 	} else {
 		sqe = io_uring_get_sqe(&group->ring.uring);
 		if (!sqe)
-			return;
+			return false;
 		io_uring_prep_timeout_update(sqe, &timers->ts, (uint64_t)(uintptr_t)&timers->timeout_op, 0);
 		io_uring_sqe_set_data(sqe, NULL);
 	}
 	timers->armed_deadline = timers->root->deadline_ns;
+	return true;
 }

@@ -29,7 +29,7 @@ static int check_type(const struct nvmft_backend *backend, const struct stat *st
 	if (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode))
 		return 0;
 	nvmft_backend_log(backend, NVMFT_LOG_ERROR, "path: %s is %s, not a regular file or block device", fb->path,
-			  S_ISDIR(st->st_mode)	 ? "a directory"
+			  S_ISDIR(st->st_mode)   ? "a directory"
 			  : S_ISCHR(st->st_mode) ? "a character device"
 						 : "a pipe or socket");
 	return S_ISDIR(st->st_mode) ? -EISDIR : -EINVAL;

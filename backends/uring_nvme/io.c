@@ -8,6 +8,7 @@
 #include <linux/nvme_ioctl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "ng.h"
 
@@ -27,7 +28,7 @@
 #define STATUS_LINUX_PATH NVMFT_STATUS(3, 0x70)
 #define STATUS_LINUX_ABORTED NVMFT_STATUS(3, 0x71)
 
-_Static_assert(sizeof(struct ng_io) <= 128, "leaves room for wrappers in NVMFT_IO_PRIV_MAX");
+_Static_assert(sizeof(struct ng_io) <= 96, "leaves room for wrappers in NVMFT_IO_PRIV_MAX");
 _Static_assert(sizeof(struct nvme_uring_cmd) <= 80, "fits into the long entry");
 
 enum nvme_opcode {
@@ -40,12 +41,9 @@ enum nvme_opcode {
 };
 
 static const uint8_t opcodes[] = {
-	[NVMFT_IO_READ] = OPC_READ,
-	[NVMFT_IO_WRITE] = OPC_WRITE,
-	[NVMFT_IO_FLUSH] = OPC_FLUSH,
-	[NVMFT_IO_WRITE_ZEROES] = OPC_WRITE_ZEROES,
-	[NVMFT_IO_DEALLOCATE] = OPC_DSM,
-	[NVMFT_IO_COMPARE] = OPC_COMPARE,
+	[NVMFT_IO_READ] = OPC_READ,      [NVMFT_IO_WRITE] = OPC_WRITE,
+	[NVMFT_IO_FLUSH] = OPC_FLUSH,    [NVMFT_IO_WRITE_ZEROES] = OPC_WRITE_ZEROES,
+	[NVMFT_IO_DEALLOCATE] = OPC_DSM, [NVMFT_IO_COMPARE] = OPC_COMPARE,
 };
 
 static const struct ng_backend *backend_of(const struct ng_channel *ch)
@@ -176,8 +174,7 @@ static void set_range(struct nvme_uring_cmd *cmd, const struct ng_io *ni, uint32
 		cmd->cdw12 |= CDW12_FUA;
 }
 
-static uint32_t prep_data(struct ng_channel *ch, struct ng_io *ni, struct io_uring_sqe *sqe,
-			  struct nvme_uring_cmd *cmd)
+static uint32_t prep_data(struct ng_channel *ch, struct ng_io *ni, struct io_uring_sqe *sqe, struct nvme_uring_cmd *cmd)
 {
 	const struct ng_backend *ng = backend_of(ch);
 	uint32_t region = ni->io->iov[ni->iov].region, blocks;
@@ -386,6 +383,9 @@ static bool refused_fixed(const struct ng_channel *ch, const struct ng_io *ni, i
 static void failed(struct ng_channel *ch, struct ng_io *ni, int res)
 {
 	if (refused_fixed(ch, ni, res)) {
+		if (ch->fixed_ok)
+			nvmft_backend_log(ch->channel->backend, NVMFT_LOG_DEBUG,
+					  "%s: no registered buffers, the kernel refuses one", backend_of(ch)->path);
 		ch->fixed_ok = false;
 		ni->again = 1;
 		ni->at = ni->total; /* no more of this attempt */

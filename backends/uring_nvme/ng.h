@@ -14,7 +14,7 @@
 #define NG_REGIONS 1024u
 
 /* Pieces of a buffer for which an I/O needs no allocation; and what the kernel takes in one command. */
-#define NG_FEW 4u
+#define NG_FEW 2u
 #define NG_VEC_MAX 1024u
 
 /*
@@ -125,9 +125,6 @@ struct ng_io {
 	uint8_t plain : 1, again : 1, waits : 1;
 	struct iovec few[NG_FEW];
 };
-
-/* find.c: the path of a character device, malloc'ed. Return: 0 or -errno, logged. */
-int nvmft_ng_find(const struct nvmft_backend *backend, const struct nvmft_uring_nvme_opts *opts, char **path);
 
 /* facts.c. Return: 0 or -errno, logged. */
 int nvmft_ng_facts(const struct nvmft_backend *backend, struct ng_facts *facts);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The channel's own ring. Passthrough commands need entries of 128 bytes and completions of 32, and a ring has one size:
- * on the group's ring every socket operation would pay for it.
+ * The channel's own ring. Passthrough commands need entries of 128 bytes and completions of 32, and a ring has one
+ * size: on the group's ring every socket operation would pay for it.
  */
 #include <errno.h>
 #include <linux/nvme_ioctl.h>
@@ -48,8 +48,8 @@ static int ring_init(const struct nvmft_backend *backend, struct io_uring *uring
 
 static bool needs_enter(const struct ng_channel *ch)
 {
-	return (__atomic_load_n(ch->uring.sq.kflags, __ATOMIC_RELAXED) &
-		(IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+	return (__atomic_load_n(ch->uring.sq.kflags, __ATOMIC_RELAXED) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) !=
+	       0;
 }
 
 struct io_uring_sqe *nvmft_ng_get_sqe(struct ng_channel *ch)
@@ -293,10 +293,13 @@ static void prep_probe(const struct ng_backend *ng, struct io_uring_sqe *sqe, vo
 
 static int probe_read(const struct ng_backend *ng, struct io_uring *uring, void *buf)
 {
+	struct io_uring_sqe *sqe = io_uring_get_sqe(uring);
 	struct io_uring_cqe *cqe;
 	int ret;
 
-	prep_probe(ng, io_uring_get_sqe(uring), buf);
+	if (!sqe)
+		return -ENOMEM;
+	prep_probe(ng, sqe, buf);
 	ret = io_uring_submit(uring);
 	if (ret < 0)
 		return ret;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Admin commands. Those that somebody waits for are waited for here, under the controller's lock: they come when a queue
- * is made, never with I/O. The others (Abort, Asynchronous Event Request) are reaped by whoever looks after the controller.
+ * Admin commands. Those that somebody waits for are waited for here, under the controller's lock: they come when a
+ * queue is made, never with I/O. The others (Abort, Asynchronous Event Request) are reaped by whoever looks after the
+ * controller.
  */
 #include <errno.h>
 #include <string.h>
@@ -64,8 +65,9 @@ static void event(struct ctrl *ctrl, const struct nvmft_cqe *cqe)
 {
 	if (cqe->status)
 		return; /* the controller takes none, or the queue is going */
-	nvmft_backend_log(ctrl->dev->backend, NVMFT_LOG_WARN, "event of the device: type %u, information 0x%02x, log page 0x%02x",
-			  cqe->dw0 & 7, cqe->dw0 >> 8 & 0xff, AER_LOG(cqe->dw0));
+	nvmft_backend_log(ctrl->dev->backend, NVMFT_LOG_WARN,
+			  "event of the device: type %u, information 0x%02x, log page 0x%02x", cqe->dw0 & 7,
+			  cqe->dw0 >> 8 & 0xff, AER_LOG(cqe->dw0));
 	read_log(ctrl, AER_LOG(cqe->dw0));
 }
 
@@ -75,7 +77,8 @@ static void completed(struct ctrl *ctrl, const struct nvmft_cqe *cqe)
 	enum admin_use use = slot->use;
 
 	if (cqe->cid >= ADMIN_ENTRIES || use == ADMIN_FREE || use == ADMIN_DONE) {
-		nvmft_backend_log(ctrl->dev->backend, NVMFT_LOG_WARN, "admin completion for unknown command %u", cqe->cid);
+		nvmft_backend_log(ctrl->dev->backend, NVMFT_LOG_WARN, "admin completion for unknown command %u",
+				  cqe->cid);
 		return;
 	}
 	slot->use = use == ADMIN_WAITED ? ADMIN_DONE : ADMIN_FREE;
@@ -134,8 +137,8 @@ int nvmft_admin_command(struct ctrl *ctrl, const struct nvmft_sqe *sqe, uint32_t
 static int failed(struct ctrl *ctrl, const char *command, int err)
 {
 	if (err > 0)
-		nvmft_backend_log(ctrl->dev->backend, NVMFT_LOG_ERROR, "%s: the device answers with status 0x%x", command,
-				  (unsigned int)err & 0x7ff);
+		nvmft_backend_log(ctrl->dev->backend, NVMFT_LOG_ERROR, "%s: the device answers with status 0x%x",
+				  command, (unsigned int)err & 0x7ff);
 	else if (err)
 		nvmft_backend_log(ctrl->dev->backend, NVMFT_LOG_ERROR, "%s: %s", command,
 				  err == -ETIMEDOUT ? "no answer" : "the device is gone or in a fatal state");
@@ -169,7 +172,7 @@ static int create(struct ctrl *ctrl, uint8_t opcode, uint64_t iova, const struct
 	return nvmft_admin_command(ctrl, &sqe, NULL);
 }
 
-static int delete(struct ctrl *ctrl, uint8_t opcode, uint16_t qid)
+static int delete (struct ctrl *ctrl, uint8_t opcode, uint16_t qid)
 {
 	struct nvmft_sqe sqe = {.opcode = opcode, .cdw10 = htole32(qid)};
 
@@ -190,16 +193,16 @@ int nvmft_admin_create_queue(struct ctrl *ctrl, struct queue_pair *q)
 		return failed(ctrl, "Create I/O Completion Queue", err);
 	err = create(ctrl, nvme_admin_create_sq, q->sq_iova, q, contiguous | (uint32_t)q->qid << 16);
 	if (err > 0)
-		(void)delete(ctrl, nvme_admin_delete_cq, q->qid);
+		(void)delete (ctrl, nvme_admin_delete_cq, q->qid);
 	return failed(ctrl, "Create I/O Submission Queue", err);
 }
 
 void nvmft_admin_delete_queue(struct ctrl *ctrl, const struct queue_pair *q)
 {
-	int err = delete(ctrl, nvme_admin_delete_sq, q->qid);
+	int err = delete (ctrl, nvme_admin_delete_sq, q->qid);
 
 	if (!err)
-		err = delete(ctrl, nvme_admin_delete_cq, q->qid);
+		err = delete (ctrl, nvme_admin_delete_cq, q->qid);
 	/* The device may still write into it. */
 	if (failed(ctrl, "Delete I/O Queue", err))
 		nvmft_ctrl_fail(ctrl, "a queue cannot be deleted");
@@ -232,12 +235,17 @@ static int set_feature(struct ctrl *ctrl, uint8_t fid, uint32_t value, uint32_t 
 int nvmft_admin_setup(struct ctrl *ctrl)
 {
 	uint32_t queues = MAX_IO_QUEUES - 1, granted = 0, n;
+	size_t room;
 	int err = set_feature(ctrl, NVME_FEAT_FID_NUM_QUEUES, queues | queues << 16, &granted);
 
 	if (err)
 		return failed(ctrl, "Set Features, number of queues", err);
-	n = (granted & 0xffff) < granted >> 16 ? (granted & 0xffff) : granted >> 16;
-	ctrl->nqueues = n + 1 < MAX_IO_QUEUES ? n + 1 : MAX_IO_QUEUES;
+	n = 1 + ((granted & 0xffff) < granted >> 16 ? (granted & 0xffff) : granted >> 16);
+	/* Only those whose doorbells are in BAR0. */
+	room = (ctrl->dev->bar_len - REG_DOORBELLS) / ((size_t)8 << ctrl_stride(ctrl)) - 1;
+	ctrl->nqueues = n < MAX_IO_QUEUES ? n : MAX_IO_QUEUES;
+	if (room < ctrl->nqueues)
+		ctrl->nqueues = (unsigned int)room;
 	/* Optional: a device without it does not coalesce. */
 	err = set_feature(ctrl, NVME_FEAT_FID_IRQ_COALESCE, 0, NULL);
 	if (err < 0)

@@ -31,8 +31,7 @@ static int check_cap(struct ctrl *ctrl)
 		return fail(ctrl, -EOPNOTSUPP, "the controller lacks the NVM command set");
 	if (ctrl->cap >> 48 & 0xf)
 		return fail(ctrl, -EOPNOTSUPP, "the controller takes no memory pages of 4096 bytes");
-	if (ctrl_max_entries(ctrl) < 2 ||
-	    ctrl->dev->bar_len < REG_DOORBELLS + ((size_t)8 << ctrl_stride(ctrl)) * 2)
+	if (ctrl_max_entries(ctrl) < 2 || ctrl->dev->bar_len < REG_DOORBELLS + ((size_t)8 << ctrl_stride(ctrl)) * 2)
 		return fail(ctrl, -EINVAL, "the controller's registers make no sense");
 	return 0;
 }
@@ -143,7 +142,8 @@ static void shut_down(struct ctrl *ctrl)
 	reg_write32(bar, NVME_REG_CC, (reg_read32(bar, NVME_REG_CC) & ~CC_SHN_MASK) | CC_SHN_NORMAL);
 	while ((reg_read32(bar, NVME_REG_CSTS) & CSTS_SHST_MASK) != CSTS_SHST_DONE) {
 		if (ctrl->dev->ops->now(ctrl->dev) >= deadline) {
-			nvmft_backend_log(ctrl->dev->backend, NVMFT_LOG_WARN, "the controller takes too long to shut down");
+			nvmft_backend_log(ctrl->dev->backend, NVMFT_LOG_WARN,
+					  "the controller takes too long to shut down");
 			return;
 		}
 		ctrl->dev->ops->pause(ctrl->dev, READY_PAUSE_NS);

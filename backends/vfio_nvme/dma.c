@@ -2,8 +2,8 @@
 /*
  * Addresses of memory as the device sees it.
  *
- * First fit in a sorted array: there are as many ranges as regions of 2 MiB, and one comes or goes only when a poll group
- * has more or less I/O in flight than ever before.
+ * First fit in a sorted array: there are as many ranges as regions of 2 MiB, and one comes or goes only when a poll
+ * group has more or less I/O in flight than ever before.
  */
 #include <errno.h>
 #include <stdlib.h>

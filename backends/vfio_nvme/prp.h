@@ -25,7 +25,8 @@ struct prp {
 };
 
 void nvmft_prp_begin(struct prp *prp, uint64_t *list, uint64_t list_iova);
-/* Return: 0; -EINVAL where PRPs cannot describe it: only the first page may begin, only the last may end inside; -E2BIG. */
+/* Return: 0; -EINVAL where PRPs cannot describe it: only the first page may begin, only the last may end inside;
+ * -E2BIG. */
 int nvmft_prp_add(struct prp *prp, uint64_t iova, uint64_t len);
 /* Sets prp2. */
 void nvmft_prp_end(struct prp *prp);

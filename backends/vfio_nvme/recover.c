@@ -10,8 +10,8 @@
 
 static void give_up(struct ctrl *ctrl, const char *why)
 {
-	nvmft_backend_log(ctrl->dev->backend, NVMFT_LOG_ERROR, "%s: given up; I/O fails until the namespace is removed and added again",
-			  why);
+	nvmft_backend_log(ctrl->dev->backend, NVMFT_LOG_ERROR,
+			  "%s: given up; I/O fails until the namespace is removed and added again", why);
 	atomic_store_explicit(&ctrl->state, CTRL_DEAD, memory_order_release);
 }
 

@@ -29,7 +29,7 @@ struct tcp_slot {
 	bool completed; /* by the target, while still sending: cqe waits for the end of it */
 	bool digest_bad;
 	struct host_cqe cqe;
-	uint8_t header[PDU_HEADER_MAX];
+	_Alignas(8) uint8_t header[PDU_HEADER_MAX]; /* written as a structure */
 };
 
 enum tcp_rx_state {

@@ -307,7 +307,8 @@ static bool parse_tcp(struct options *opts, const char *text)
 		return false;
 	memcpy(opts->addr.host, host, len);
 	strcpy(opts->addr.service, end ? end + 1 : "4420");
-	return strspn(opts->addr.service, "0123456789") == strlen(opts->addr.service);
+	return strspn(opts->addr.service, "0123456789") == strlen(opts->addr.service) &&
+	       strtoul(opts->addr.service, NULL, 10) <= UINT16_MAX;
 }
 
 static bool parse_address(struct options *opts, const char *text)
@@ -329,6 +330,10 @@ static bool finish(struct options *opts)
 
 	if (!mixed)
 		opts->read_percent = strstr(opts->rw, "read") ? 100 : 0;
+	if (opts->discover && opts->json) {
+		fprintf(stderr, "nvmft-perf: --json does not go with --discover\n");
+		return false;
+	}
 	if (opts->discover) {
 		opts->subnqn = DISCOVERY_NQN;
 	} else if (!opts->subnqn && opts->loopback) {

@@ -76,6 +76,32 @@ static int add_null(struct subsystem_config *s, struct ns_config *ns)
 	return add(s, ns, nvmft_backend_null(), &opts);
 }
 
+static int add_nvme(struct subsystem_config *s, struct ns_config *ns)
+{
+	struct nvmft_uring_nvme_opts opts = {
+		.size = sizeof(opts),
+		.device = ns->path,
+		.serial = ns->device_serial,
+		.nsid = (uint32_t)ns->device_nsid,
+		.read_only = ns->read_only,
+		.iopoll = ns->iopoll,
+	};
+
+	return add(s, ns, nvmft_backend_uring_nvme(), &opts);
+}
+
+static int add_vfio(struct subsystem_config *s, struct ns_config *ns)
+{
+	struct nvmft_vfio_nvme_opts opts = {
+		.size = sizeof(opts),
+		.address = ns->address,
+		.nsid = (uint32_t)ns->device_nsid,
+		.read_only = ns->read_only,
+	};
+
+	return add(s, ns, nvmft_backend_vfio_nvme(), &opts);
+}
+
 int apply_add_namespace(struct apply *a, struct subsystem_config *s, struct ns_config *ns)
 {
 	const char *key = ns->backend == BACKEND_FILE ? "device.path" : "backend";
@@ -89,6 +115,12 @@ int apply_add_namespace(struct apply *a, struct subsystem_config *s, struct ns_c
 	case BACKEND_NULL:
 		ret = add_null(s, ns);
 		break;
+	case BACKEND_NVME:
+		ret = add_nvme(s, ns);
+		break;
+	case BACKEND_VFIO:
+		ret = add_vfio(s, ns);
+		break;
 	default:
 		ret = add_file(s, ns);
 	}
@@ -97,6 +129,8 @@ int apply_add_namespace(struct apply *a, struct subsystem_config *s, struct ns_c
 	ns->live = NULL;
 	apply_complain(a, ns->where, a->next->from_file ? key : "",
 		       ns->path                      ? ns->path
+		       : ns->device_serial           ? ns->device_serial
+		       : ns->address                 ? ns->address
 		       : ns->backend == BACKEND_NULL ? "null"
 						     : "memory",
 		       ret);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "apply.h"
 #include "field.h"
@@ -105,9 +106,27 @@ static struct nvmft_tcp_opts tcp_opts(const struct port_config *p)
 	};
 }
 
+/* The subsystems of a new port, for nvmft_port_add(); what does not fit in memory is linked afterwards. */
+static uint32_t first_links(struct apply *a, struct port_config *p, struct nvmft_subsystem ***list)
+{
+	uint32_t n = 0;
+
+	*list = calloc(p->subsystems.n + 1, sizeof(**list));
+	for (size_t i = 0; *list && i < p->subsystems.n; i++) {
+		struct subsystem_config *s = config_find_subsystem(a->next, p->subsystems.item[i]);
+
+		if (s && s->live && !texts_has(&p->linked, p->subsystems.item[i])) {
+			texts_add(&p->linked, p->subsystems.item[i]);
+			(*list)[n++] = s->live;
+		}
+	}
+	return n;
+}
+
 static int add_port(struct apply *a, struct port_config *p)
 {
 	struct nvmft_tcp_opts tcp = tcp_opts(p);
+	struct nvmft_subsystem **subsystems;
 	struct nvmft_port_opts opts = {
 		.size = sizeof(opts),
 		.transport = nvmft_transport_tcp(),
@@ -124,12 +143,17 @@ static int add_port(struct apply *a, struct port_config *p)
 		.max_pending_per_address = (uint32_t)p->max_pending_per_address,
 	};
 	char value[320];
-	int ret = nvmft_port_add(a->target, &opts, &p->live);
+	int ret;
 
-	a->changes++;
+	opts.nsubsystems = first_links(a, p, &subsystems);
+	opts.subsystems = subsystems;
+	ret = nvmft_port_add(a->target, &opts, &p->live);
+	free(subsystems);
+	a->changes += 1 + opts.nsubsystems;
 	if (ret == 0)
 		return 0;
 	p->live = NULL;
+	texts_clear(&p->linked);
 	snprintf(value, sizeof(value), "%s port %s", p->addr.traddr, p->addr.trsvcid);
 	apply_complain(a, p->where, a->next->from_file ? "addr.traddr" : "", value, ret);
 	a->failed_objects++;

@@ -189,11 +189,24 @@ static void allow_hosts(struct apply *a, struct subsystem_config *s)
 	}
 }
 
+/* The volume may have been resized: that is a change, too. */
+static void refresh_namespace(struct apply *a, struct ns_config *ns)
+{
+	struct nvmft_namespace_info before = {.size = sizeof(before)}, after = {.size = sizeof(after)};
+	int ret;
+
+	nvmft_namespace_info(ns->live, &before);
+	ret = nvmft_namespace_refresh(ns->live);
+	if (ret < 0)
+		apply_complain(a, ns->where, "device.path", ns->path ? ns->path : "(none)", ret);
+	nvmft_namespace_info(ns->live, &after);
+	a->changes += before.blocks != after.blocks;
+}
+
 static void add_namespaces(struct apply *a, struct subsystem_config *s)
 {
 	for (size_t i = 0; i < s->nns; i++) {
 		struct ns_config *ns = &s->ns[i];
-		int ret;
 
 		if (!ns->enable)
 			continue;
@@ -201,9 +214,7 @@ static void add_namespaces(struct apply *a, struct subsystem_config *s)
 			a->failed_namespaces += apply_add_namespace(a, s, ns) < 0;
 			continue;
 		}
-		ret = nvmft_namespace_refresh(ns->live);
-		if (ret < 0)
-			apply_complain(a, ns->where, "device.path", ns->path ? ns->path : "(none)", ret);
+		refresh_namespace(a, ns);
 	}
 }
 

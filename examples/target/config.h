@@ -26,6 +26,8 @@ enum backend_type {
 	BACKEND_FILE,
 	BACKEND_MEMORY,
 	BACKEND_NULL,
+	BACKEND_NVME,
+	BACKEND_VFIO,
 };
 
 struct ns_config {
@@ -41,6 +43,10 @@ struct ns_config {
 	bool buffered;
 	bool lock;
 	bool create;
+	char *device_serial; /* of an NVMe device, instead of a path */
+	uint64_t device_nsid;
+	char *address; /* of a PCI function */
+	bool iopoll;
 	uint8_t uuid[16], nguid[16], eui64[8];
 	struct nvmft_namespace *live;
 };

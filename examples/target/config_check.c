@@ -43,10 +43,31 @@ static void check_ns_size(const struct ns_config *ns, const char *key, struct re
 	format_size(ns->bytes, size, sizeof(size));
 	if (ns->bytes % block)
 		report_error_at(r, ns->where, key, size, "expected a multiple of the block size, %" PRIu64, block);
-	if (ns->backend != BACKEND_FILE && !ns->bytes)
+	if (ns->backend != BACKEND_FILE && ns->backend != BACKEND_NVME && ns->backend != BACKEND_VFIO && !ns->bytes)
 		report_error_at(r, ns->where, key, NULL, "this backend needs a size");
 	if (ns->create && !ns->bytes)
 		report_error_at(r, ns->where, key, NULL, "a file can only be created with a size");
+}
+
+static void check_ns_nvme(const struct ns_config *ns, const char *path_key, struct report *r)
+{
+	if (!ns->path == !ns->device_serial)
+		report_error_at(r, ns->where, path_key, ns->path,
+				"expected either a device, /dev/ngXnY, or a serial number");
+	if (ns->bytes || ns->block_size)
+		report_error_at(r, ns->where, ns->bytes ? "size" : "block_size", "(given)",
+				"an NVMe device has its own");
+}
+
+static void check_ns_vfio(const struct ns_config *ns, const char *path_key, struct report *r)
+{
+	if (!ns->address)
+		report_error_at(r, ns->where, "backend.address", NULL, "expected a PCI address like 0000:01:00.0");
+	if (ns->path || ns->device_serial)
+		report_error_at(r, ns->where, ns->path ? path_key : "backend.serial", "(given)",
+				"the vfio backend has an address instead");
+	if (ns->bytes || ns->block_size)
+		report_error_at(r, ns->where, ns->bytes ? "size" : "block_size", "(given)", "an NVMe device has its own");
 }
 
 static void check_ns_backend(const struct ns_config *ns, bool from_file, struct report *r)
@@ -56,13 +77,24 @@ static void check_ns_backend(const struct ns_config *ns, bool from_file, struct 
 	if (ns->backend == BACKEND_FILE) {
 		if (!ns->path)
 			report_error_at(r, ns->where, path_key, NULL, "expected the path of a file or block device");
-	} else {
-		if (ns->path)
-			report_error_at(r, ns->where, path_key, ns->path, "this backend has no path");
-		if (ns->buffered || ns->create)
-			report_error_at(r, ns->where, ns->create ? "create" : "buffered", "1",
-					"is for the file backend only");
+	} else if (ns->backend == BACKEND_NVME) {
+		check_ns_nvme(ns, path_key, r);
+	} else if (ns->backend == BACKEND_VFIO) {
+		check_ns_vfio(ns, path_key, r);
+	} else if (ns->path) {
+		report_error_at(r, ns->where, path_key, ns->path, "this backend has no path");
 	}
+	if (ns->backend != BACKEND_FILE && (ns->buffered || ns->create))
+		report_error_at(r, ns->where, ns->create ? "create" : "buffered", "1", "is for the file backend only");
+	if (ns->backend != BACKEND_VFIO && ns->address)
+		report_error_at(r, ns->where, "backend.address", ns->address, "is for the vfio backend only");
+	if (ns->backend != BACKEND_NVME &&
+	    (ns->device_serial || ns->iopoll || (ns->device_nsid && ns->backend != BACKEND_VFIO)))
+		report_error_at(r, ns->where,
+				ns->device_serial ? "backend.serial"
+				: ns->iopoll      ? "iopoll"
+						  : "backend.nsid",
+				"(given)", "is for the nvme backend only");
 	if (ns->create && ns->read_only)
 		report_error_at(r, ns->where, "create", "1", "does not go with read_only");
 	check_ns_size(ns, from_file ? "backend.size" : "size", r);
@@ -182,16 +214,28 @@ static void check_allowed_hosts(const struct config *c, const struct subsystem_c
 				  "no host can connect, as attr.allow_any_host is not 1");
 }
 
+static void check_served(const struct config *c, const struct subsystem_config *s, struct report *r)
+{
+	for (size_t i = 0; i < c->nports; i++) {
+		for (size_t j = 0; j < c->ports[i].subsystems.n; j++) {
+			if (text_equal(c->ports[i].subsystems.item[j], s->nqn))
+				return;
+		}
+	}
+	report_warning_at(r, s->where, "nqn", s->nqn, "no host can connect, as no port has it in \"subsystems\"");
+}
+
 static void check_subsystems(const struct config *c, struct report *r)
 {
 	for (size_t i = 0; i < c->nsubsystems; i++) {
 		struct subsystem_config *s = &c->subsystems[i];
 		const struct subsystem_config *first = config_find_subsystem(c, s->nqn);
+		const char *key = c->from_file ? "nqn" : "--subsystem";
 
 		if (s->nqn && first != s)
-			report_error_at(r, s->where, "nqn", s->nqn, "is the same as of %s", first->where);
+			report_error_at(r, s->where, key, s->nqn, "is the same as of %s", first->where);
 		if (text_equal(s->nqn, DISCOVERY_NQN) || (s->nqn && text_equal(s->nqn, c->target.discovery_nqn)))
-			report_error_at(r, s->where, "nqn", s->nqn, "is the name of the discovery subsystem");
+			report_error_at(r, s->where, key, s->nqn, "is the name of the discovery subsystem");
 		if (s->cntlid_min && s->cntlid_max && s->cntlid_min > s->cntlid_max) {
 			char number[24];
 
@@ -199,6 +243,8 @@ static void check_subsystems(const struct config *c, struct report *r)
 			report_error_at(r, s->where, "attr.cntlid_min", number, "expected at most cntlid_max, %" PRIu64,
 					s->cntlid_max);
 		}
+		if (names_complete(c) && c->from_file)
+			check_served(c, s, r);
 		check_allowed_hosts(c, s, r);
 		check_namespaces(s, c->from_file, r);
 	}
@@ -304,6 +350,7 @@ void config_check(struct config *c, struct report *r)
 
 static void check_file(const struct ns_config *ns, const char *key, struct report *r)
 {
+	uint64_t one_block = ns->block_size ? ns->block_size : DEFAULT_BLOCK_SIZE;
 	struct stat st;
 
 	if (stat(ns->path, &st) < 0) {
@@ -314,11 +361,12 @@ static void check_file(const struct ns_config *ns, const char *key, struct repor
 		report_warning_at(r, ns->where, key, ns->path, "is no regular file and no block device");
 	} else if (access(ns->path, ns->read_only ? R_OK : R_OK | W_OK) < 0) {
 		report_warning_at(r, ns->where, key, ns->path, "%s", strerror(errno));
-	} else if (S_ISREG(st.st_mode) && (uint64_t)st.st_size < ns->bytes && !ns->create) {
+	} else if (S_ISREG(st.st_mode) && (uint64_t)st.st_size < (ns->bytes ? ns->bytes : one_block)) {
 		char have[32];
 
 		format_size((uint64_t)st.st_size, have, sizeof(have));
-		report_warning_at(r, ns->where, key, ns->path, "is smaller than the size asked for: it has %s", have);
+		report_warning_at(r, ns->where, key, ns->path, "is smaller than %s: it has %s",
+				  ns->bytes ? "the size asked for" : "one block", have);
 	}
 }
 

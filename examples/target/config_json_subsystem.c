@@ -23,6 +23,17 @@ static void read_ns_ana(struct report *r, struct json_object *json, void *object
 	json_read_object(r, json, &table, object);
 }
 
+static void read_resv(struct report *r, struct json_object *json, void *object)
+{
+	static const struct choice off[] = {{"0", 0}, {NULL, 0}};
+	static const struct field fields[] = {
+		{"enable", FIELD_REFUSED, .choices = off, .expected = "reservations"},
+	};
+	static const struct field_table table = FIELD_TABLE(fields);
+
+	json_read_object(r, json, &table, object);
+}
+
 static void read_ns(struct report *r, struct json_object *json, void *object)
 {
 	static const struct choice off[] = {{"0", 0}, {NULL, 0}};
@@ -34,6 +45,7 @@ static void read_ns(struct report *r, struct json_object *json, void *object)
 		{"buffered_io", FIELD_BOOL, false, offsetof(struct ns_config, buffered)},
 		{"ana_grpid", FIELD_UNUSED},
 		{"ana", FIELD_READ, .read = read_ns_ana},
+		{"resv", FIELD_READ, .read = read_resv},
 		{"resv_enable", FIELD_REFUSED, .choices = off, .expected = "reservations"},
 		{"p2pmem", FIELD_UNUSED, .choices = off},
 		{"revalidate_size", FIELD_UNUSED},
@@ -70,7 +82,7 @@ static void read_nothing(struct report *r, struct json_object *json, void *objec
 	(void)object;
 }
 
-static void read_passthru(struct report *r, struct json_object *json, void *object)
+static void read_passthru_object(struct report *r, struct json_object *json, void *object)
 {
 	static const struct choice off[] = {{"0", 0}, {NULL, 0}};
 	static const struct field fields[] = {
@@ -83,6 +95,15 @@ static void read_passthru(struct report *r, struct json_object *json, void *obje
 	static const struct field_table table = FIELD_TABLE(fields);
 
 	json_read_object(r, json, &table, object);
+}
+
+/* nvmetcli saves the one that there is as an array. */
+static void read_passthru(struct report *r, struct json_object *json, void *object)
+{
+	if (json_object_is_type(json, json_type_array))
+		json_read_array(r, json, read_passthru_object, object);
+	else
+		read_passthru_object(r, json, object);
 }
 
 void json_read_subsystem(struct report *r, struct json_object *json, void *object)

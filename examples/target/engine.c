@@ -22,6 +22,7 @@ static int create_target(struct engine *e, const struct target_config *t)
 	};
 	int ret = nvmft_target_create(&opts, &e->target);
 
+	log_set_level(opts.log_level);
 	if (ret < 0)
 		log_print(NVMFT_LOG_ERROR, "cannot create a target: %s", strerror(-ret));
 	return ret;
@@ -43,7 +44,10 @@ static int start_threads(struct engine *e, const struct target_config *t)
 		e->threads = true;
 		return 0;
 	}
-	if (ret == -EINVAL && t->ncpus)
+	if (ret == -ENOMEM)
+		log_print(NVMFT_LOG_ERROR, "cannot start the threads: %s (rings count as locked memory: see ulimit -l)",
+			  strerror(-ret));
+	else if (ret == -EINVAL && t->ncpus)
 		log_print(NVMFT_LOG_ERROR,
 			  "cannot bind the threads: a processor of \"cpus\" is not there or not allowed");
 	else
@@ -71,8 +75,8 @@ static int verdict(const struct apply *a)
 	if (!a->next->from_file && a->failed_namespaces && !any_namespace(a->next))
 		return EXIT_MISTAKE;
 	if (a->failed_namespaces)
-		log_print(NVMFT_LOG_WARN, "%u namespaces are not served, see above; SIGHUP tries them again",
-			  a->failed_namespaces);
+		log_print(NVMFT_LOG_WARN, "namespaces that are not served, see above: %u%s", a->failed_namespaces,
+			  a->next->from_file ? "; SIGHUP tries again" : "");
 	return EXIT_DONE;
 }
 

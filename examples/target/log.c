@@ -8,6 +8,14 @@
 
 #define LINE_MAX_BYTES 2048
 
+/* Set once, before there are threads. */
+static enum nvmft_log_level least_severe = NVMFT_LOG_INFO;
+
+void log_set_level(enum nvmft_log_level level)
+{
+	least_severe = level;
+}
+
 static const char *level_name(enum nvmft_log_level level)
 {
 	switch (level) {
@@ -49,6 +57,8 @@ void log_print(enum nvmft_log_level level, const char *format, ...)
 	char message[LINE_MAX_BYTES - 64];
 	va_list args;
 
+	if (level > least_severe)
+		return;
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);

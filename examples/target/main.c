@@ -81,7 +81,8 @@ static void reload(struct engine *e, const struct options *o)
 		engine_reload(e, config);
 	} else {
 		config_free(config);
-		log_print(NVMFT_LOG_ERROR, "%s: %u mistakes, nothing was changed", o->config_file, r.errors);
+		log_print(NVMFT_LOG_ERROR, "%s: %u mistake%s, nothing was changed", o->config_file, r.errors,
+			  r.errors == 1 ? "" : "s");
 	}
 	engine_summary(e, summary, sizeof(summary));
 	notify_ready(summary);

@@ -59,14 +59,14 @@ void options_usage(FILE *out)
 	      "\n"
 	      "  --listen tcp:ADDRESS:PORT  listen there; tcp:[::1]:4420 for IPv6. Default tcp:127.0.0.1:4420\n"
 	      "  --subsystem NQN            name of the subsystem. Default made from the host name and port\n"
-	      "  --namespace SPEC           add a namespace: PATH, file:PATH, memory:SIZE or null:SIZE, followed by "
-	      "any of\n"
-	      "                             ,block=512|4096 ,size=SIZE ,ro ,create ,buffered ,nolock\n"
+	      "  --namespace SPEC           add a namespace: PATH, file:PATH, nvme:DEVICE,\n"
+	      "                             vfio:ADDRESS/NSID, memory:SIZE or null:SIZE, followed by any of\n"
+	      "                             ,block=512|4096 ,size=SIZE ,ro ,create ,buffered ,nolock ,iopoll\n"
 	      "                             ,nsid=N ,uuid=UUID ,nguid=HEX ,eui64=HEX\n"
 	      "  --host NQN                 let this host connect. Default: every host\n"
 	      "  --serial TEXT              serial number, at most 20 characters\n"
 	      "  --model TEXT               model number, at most 40 characters\n"
-	      "  --max-io SIZE              largest data transfer (MDTS), 4KiB..2MiB. Default 1MiB\n"
+	      "  --max-io SIZE              largest data transfer (MDTS), 8KiB..2MiB. Default 1MiB\n"
 	      "  --in-capsule BYTES         largest write data in a command capsule, 0 or 4096..262144. Default 8192\n"
 	      "\n"
 	      "  --config FILE              take all of the above from a file as `nvmetcli save` writes it\n"
@@ -97,10 +97,15 @@ static void target_option(struct options *o, const char *key, const char *value)
 	texts_add(&o->target_values, value);
 }
 
+/* Within "-xh" getopt has not moved on yet, and says which letter it was; of a long option it does not. */
 static void bad_option(char opt, char **argv, struct report *r)
 {
-	report_error_at(r, NULL, argv[optind - 1], NULL,
-			opt == ':' ? "this option needs a value" : "unknown option, see --help");
+	const char letter[] = {'-', (char)optopt, '\0'};
+
+	if (opt == ':')
+		report_error_at(r, NULL, argv[optind - 1], NULL, "this option needs a value");
+	else
+		report_error_at(r, NULL, NULL, optopt ? letter : argv[optind - 1], "unknown option, see --help");
 }
 
 static void take_option(struct options *o, int opt, char **argv, struct report *r)
@@ -176,7 +181,7 @@ static void check_exclusive(const struct options *o, struct report *r)
 			report_error_at(r, NULL, own[i].option, own[i].value,
 					"does not go with --config; expected in the file");
 	}
-	if (!o->config_file && !o->namespaces.n && !o->help && !o->version)
+	if (!o->config_file && !o->namespaces.n && !o->help && !o->version && !r->errors)
 		report_error_at(r, NULL, "--namespace", NULL,
 				"expected at least one, e.g. --namespace disk.img or --namespace memory:64MiB; or "
 				"--config FILE");

@@ -56,20 +56,39 @@ void spec_listen(struct config *c, const char *text, struct report *r)
 	free(copy);
 }
 
-/* What comes before the first comma. */
-static void spec_backend(struct ns_config *ns, const char *head, struct report *r)
+/* PCI address, and behind a slash the namespace. */
+static void spec_vfio(struct ns_config *ns, char *text, struct report *r)
 {
-	const char *colon = strchr(head, ':');
+	char *slash = strchr(text, '/');
+
+	ns->backend = BACKEND_VFIO;
+	if (slash) {
+		*slash++ = '\0';
+		set(&ns_backend_table, "nsid", ns, slash, r);
+	}
+	set(&ns_backend_table, "address", ns, text, r);
+}
+
+/* What comes before the first comma. */
+static void spec_backend(struct ns_config *ns, char *head, struct report *r)
+{
+	char *colon = strchr(head, ':');
 	size_t len = colon ? (size_t)(colon - head) : 0;
 
 	ns->backend = BACKEND_FILE;
+	if (len == 4 && !strncmp(head, "vfio", len)) {
+		spec_vfio(ns, colon + 1, r);
+		return;
+	}
 	if (len == 6 && !strncmp(head, "memory", len))
 		ns->backend = BACKEND_MEMORY;
 	else if (len == 4 && !strncmp(head, "null", len))
 		ns->backend = BACKEND_NULL;
-	else if (len == 4 && !strncmp(head, "file", len))
+	else if (len == 4 && !strncmp(head, "nvme", len))
+		ns->backend = BACKEND_NVME;
+	if (len == 4 && (ns->backend == BACKEND_NVME || !strncmp(head, "file", len)))
 		head = colon + 1;
-	if (ns->backend == BACKEND_FILE)
+	if (ns->backend == BACKEND_FILE || ns->backend == BACKEND_NVME)
 		set(&ns_device_table, "path", ns, head, r);
 	else if (colon[1])
 		set(&ns_backend_table, "size", ns, colon + 1, r);
@@ -93,6 +112,7 @@ static void spec_option(struct ns_config *ns, char *option, struct report *r)
 		{"buffered", &ns_backend_table, "buffered", "1"},
 		{"create", &ns_backend_table, "create", "1"},
 		{"nolock", &nolock_table, "nolock", "1"},
+		{"iopoll", &ns_backend_table, "iopoll", "1"},
 		{"nsid", &nsid_table, "nsid", ""},
 		{"uuid", &ns_device_table, "uuid", ""},
 		{"nguid", &ns_device_table, "nguid", ""},
@@ -113,7 +133,7 @@ static void spec_option(struct ns_config *ns, char *option, struct report *r)
 		}
 	}
 	report_error(r, value ? value : option,
-		     "expected one of: block, size, ro, buffered, create, nolock, nsid, uuid, nguid, eui64");
+		     "expected one of: block, size, ro, buffered, create, nolock, iopoll, nsid, uuid, nguid, eui64");
 	report_leave(r, place);
 }
 

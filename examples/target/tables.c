@@ -44,6 +44,8 @@ static const struct choice backend_types[] = {
 	{"file", BACKEND_FILE},
 	{"memory", BACKEND_MEMORY},
 	{"null", BACKEND_NULL},
+	{"nvme", BACKEND_NVME},
+	{"vfio", BACKEND_VFIO},
 	{NULL, 0},
 };
 static const struct choice controller_models[] = {
@@ -148,8 +150,8 @@ const struct field_table subsystem_attr_table = FIELD_TABLE(subsystem_attr_field
 static const struct field subsystem_options_fields[] = {
 	CHOICE("controllers", subsystem_config, controllers, controller_models),
 	NUMBER("max_namespaces", subsystem_config, max_namespaces, 1, 65536),
-	{"max_io_size", FIELD_SIZE, false, AT(subsystem_config, max_io_size), 4096, 2 * MIB, .power_of_two = true,
-	 .expected = "a size like 1MiB, a power of two, 4KiB..2MiB"},
+	{"max_io_size", FIELD_SIZE, false, AT(subsystem_config, max_io_size), 8192, 2 * MIB, .power_of_two = true,
+	 .expected = "a size like 1MiB, a power of two, 8KiB..2MiB"},
 	NUMBER("max_aers", subsystem_config, max_aers, 1, 256),
 	NUMBER("max_controllers_per_host", subsystem_config, max_controllers_per_host, 1, 65519),
 };
@@ -172,5 +174,10 @@ static const struct field ns_backend_fields[] = {
 	FLAG("buffered", ns_config, buffered),
 	FLAG("lock", ns_config, lock),
 	FLAG("create", ns_config, create),
+	{"device", FIELD_PATH, false, AT(ns_config, backend_path)},
+	TEXT("serial", ns_config, device_serial, 20),
+	TEXT("address", ns_config, address, 32),
+	NUMBER("nsid", ns_config, device_nsid, 1, UINT32_MAX - 1),
+	FLAG("iopoll", ns_config, iopoll),
 };
 const struct field_table ns_backend_table = FIELD_TABLE(ns_backend_fields);

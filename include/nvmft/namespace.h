@@ -76,7 +76,8 @@ NVMFT_API int nvmft_namespace_remove(struct nvmft_namespace *ns, struct nvmft_do
  * To be called when the volume was resized; connected hosts get an event when the size changed.
  *
  * Context: any thread. May block in the backend's info.
- * Return: 0; what the backend's info returned; -ENOMEM.
+ * Return: 0; -EINVAL for facts that cannot be served (the log says which), e.g. another block size; what the backend's info
+ * returned; -ENOMEM.
  */
 NVMFT_API int nvmft_namespace_refresh(struct nvmft_namespace *ns);
 

@@ -32,7 +32,7 @@ struct nvmft_poll_group;
  */
 NVMFT_API int nvmft_poll_group_create(struct nvmft_target *target, struct nvmft_poll_group **group);
 
-/* Sleep inside nvmft_poll() when there is nothing to do, until there is. */
+/* Sleep inside nvmft_poll() when there is nothing to do, until there is; nvmft_poll_group_call() wakes it, too. */
 #define NVMFT_POLL_WAIT (1u << 0)
 
 /**
@@ -43,7 +43,8 @@ NVMFT_API int nvmft_poll_group_create(struct nvmft_target *target, struct nvmft_
  * Without NVMFT_POLL_WAIT it never sleeps.
  *
  * Context: the group's thread. Not from inside a callback of the library.
- * Return: the number of events handled, 0 when idle; -EOWNERDEAD when called by a second thread.
+ * Return: the number of events handled, 0 when idle or woken for nothing; -EOWNERDEAD when called by a second thread; in
+ * the first call -errno when the kernel refuses to enable the ring.
  */
 NVMFT_API int nvmft_poll(struct nvmft_poll_group *group, unsigned int flags);
 

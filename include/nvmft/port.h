@@ -31,6 +31,9 @@ struct nvmft_transport_ops;
  * @max_pending_per_address: the same for one source address; default no limit
  * @place: chooses the poll group of a new connection, called on a poll group's thread; NULL or a NULL answer
  *          takes the groups in turn
+ * @subsystems, @nsubsystems: linked from the start, as if by nvmft_port_link(). A host that connects between
+ *          nvmft_port_add() and a later nvmft_port_link() is told that there is no such subsystem (with Do Not
+ *          Retry), and Linux then stops reconnecting for good. The array is not needed after the call.
  */
 struct nvmft_port_opts {
 	size_t size;
@@ -48,6 +51,8 @@ struct nvmft_port_opts {
 	uint32_t max_pending_per_address;
 	struct nvmft_poll_group *(*place)(void *ctx, struct nvmft_port *port);
 	void *place_ctx;
+	struct nvmft_subsystem *const *subsystems;
+	uint32_t nsubsystems;
 };
 
 /**

@@ -24,7 +24,8 @@ struct nvmft_target;
 /**
  * struct nvmft_done - completion of an asynchronous control operation
  * @fn: called exactly once with 0 or -errno, never from inside the call that was given
- *      the structure, from the thread of one of the target's poll groups
+ *      the structure, from the thread of one of the target's poll groups. It may not poll, nor destroy the target: note
+ *      that it was called and return.
  *
  * Ownership: the caller's, usually embedded in an object of its own; it must stay valid
  * until @fn is entered and is not touched after that.
@@ -78,8 +79,8 @@ NVMFT_API int nvmft_target_create(const struct nvmft_target_opts *opts, struct n
  * @target: the target
  * @done: called when the last I/O is over and the last connection is closed
  *
- * From now on configuration calls return -ESHUTDOWN. The poll groups must be driven until @done is
- * called.
+ * From now on every call that changes the configuration returns -ESHUTDOWN. The poll groups must be driven until @done
+ * is called.
  *
  * Context: any thread.
  * Return: 0; -EALREADY when stopping or stopped; -ENOMEM, and nothing changed. A target without poll groups has

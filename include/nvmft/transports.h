@@ -52,7 +52,7 @@ struct nvmft_tcp_opts {
  * descriptors has traddr "none".
  *
  * Context: any thread.
- * Return: 0; -EINVAL when @port is not a TCP port; -ENOMEM.
+ * Return: 0; -EINVAL when @port is not a TCP port; -ESHUTDOWN when the target has been stopped; -ENOMEM.
  */
 NVMFT_API int nvmft_tcp_serve(struct nvmft_port *port, struct nvmft_poll_group *group, int fd);
 

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include <nvmft/provider/transport.h>
+
 #include "host.h"
 
 static int setup(void **state)
@@ -175,6 +177,23 @@ static void port_options_are_checked(void **state)
 	expect_bad_port(t, PORT(.transport = tcp, .traddr = "192.0.2.1", .trsvcid = "0"), -EADDRNOTAVAIL, "traddr");
 }
 
+/* A transport that lacks what will be called at the first connection is refused before there is one. */
+static void transport_without_its_functions_is_refused(void **state)
+{
+	struct nvmft_transport_ops ops[5];
+	struct th *t = *state;
+
+	for (size_t i = 0; i < 5; i++)
+		ops[i] = *nvmft_transport_loopback();
+	ops[0].respond = NULL;
+	ops[1].queue_close = NULL;
+	ops[2].accept_stop = NULL;
+	ops[3].api++;
+	ops[4].size = offsetof(struct nvmft_transport_ops, respond);
+	for (size_t i = 0; i < 5; i++)
+		expect_bad_port(t, PORT(.transport = &ops[i]), -EINVAL, "transport");
+}
+
 static void address_in_use_is_told(void **state)
 {
 	char traddr[256], trsvcid[32];
@@ -212,6 +231,31 @@ static void linking_twice_and_unlinking_nothing_are_errors(void **state)
 	assert_int_equal(nvmft_port_link(t->port, subsys), -EEXIST);
 	assert_int_equal(nvmft_port_unlink(t->port, subsys), 0);
 	assert_int_equal(nvmft_port_unlink(t->port, subsys), -ENOENT);
+}
+
+/* Without a moment in which the port listens and the subsystem is not there. */
+static void port_serves_its_subsystems_from_the_start(void **state)
+{
+	struct nvmft_subsystem *subsys[2], *twice[2];
+	struct th_queue q;
+	struct nvmft_port *port;
+	struct th *t = *state;
+
+	assert_int_equal(nvmft_subsystem_create(t->target, SUBSYS(.nqn = TH_NQN, .allow_any_host = true), &subsys[0]), 0);
+	assert_int_equal(nvmft_subsystem_create(t->target, SUBSYS(.nqn = "other"), &subsys[1]), 0);
+	twice[0] = twice[1] = subsys[0];
+	expect_bad_port(t, PORT(.transport = nvmft_transport_loopback(), .subsystems = twice, .nsubsystems = 2), -EINVAL,
+			"subsystems");
+	assert_int_equal(nvmft_port_add(t->target,
+					PORT(.transport = nvmft_transport_loopback(), .subsystems = subsys,
+					     .nsubsystems = 2),
+					&port),
+			 0);
+	assert_int_equal(nvmft_port_link(port, subsys[1]), -EEXIST);
+	assert_int_equal(th_connect(t, &q, &(struct nvmft_loopback_opts){.port = port, .subnqn = TH_NQN}), 0);
+	th_disconnect(&q);
+	assert_int_equal(nvmft_port_unlink(port, subsys[0]), 0);
+	assert_int_equal(nvmft_subsystem_remove(subsys[1], NULL), 0);
 }
 
 static void removed_port_closes_its_connections(void **state)
@@ -282,6 +326,18 @@ static void namespace_options_are_checked(void **state)
 	assert_int_equal(try_namespace(subsys, 0, 8192, 512), 0);
 	assert_non_null(nvmft_namespace_find(subsys, 1));
 	assert_int_equal(try_namespace(subsys, 0, 8192, 512), -ENOSPC);
+}
+
+static void backend_that_cannot_take_its_pages_back_is_refused(void **state)
+{
+	struct nvmft_backend_ops ops = *nvmft_backend_memory();
+	struct nvmft_memory_opts mo = {.size = sizeof(mo), .bytes = 8192};
+	struct nvmft_namespace_opts opts = {.size = sizeof(opts), .backend = &ops, .backend_opts = &mo};
+	struct th *t = *state;
+
+	ops.lend_end = NULL;
+	assert_int_equal(nvmft_namespace_add(th_add_subsystem(t, TH_NQN), &opts, NULL), -EINVAL);
+	assert_true(th_log_has(t, "lends"));
 }
 
 static void missing_file_is_named(void **state)
@@ -390,12 +446,15 @@ int main(void)
 		TEST(hosts_are_unique_and_named),
 		TEST(allowing_twice_and_denying_nobody_are_errors),
 		TEST(port_options_are_checked),
+		TEST(transport_without_its_functions_is_refused),
 		TEST(address_in_use_is_told),
 		cmocka_unit_test(port_needs_a_poll_group),
 		TEST(linking_twice_and_unlinking_nothing_are_errors),
+		TEST(port_serves_its_subsystems_from_the_start),
 		TEST(removed_port_closes_its_connections),
 		TEST(connections_of_a_port_are_limited),
 		TEST(namespace_options_are_checked),
+		TEST(backend_that_cannot_take_its_pages_back_is_refused),
 		TEST(missing_file_is_named),
 		TEST(namespace_comes_and_goes_while_connected),
 		TEST(namespace_numbers_may_be_far_apart),

@@ -428,7 +428,7 @@ static void test_a_namespace_that_goes_while_a_command_waits(void **state)
 	struct th_opts opts = {.target.data_memory_max = 4u << 20};
 	struct nvmft_sqe sqe;
 	struct th_done done;
-	unsigned int i;
+	unsigned int i, held;
 
 	(void)state;
 	probe_world_start(&w, &opts, aligned_large);
@@ -438,13 +438,15 @@ static void test_a_namespace_that_goes_while_a_command_waits(void **state)
 	for (i = 0; i < 5; i++)
 		th_submit(w.q, &cmds[i], &sqe, back + 8, 2040 * 512);
 	th_settle(&w.t);
-	assert_int_equal(w.probe.nheld, 4);
+	held = w.probe.nheld;
+	assert_in_range(held, 1, 4);
 	assert_int_equal(nvmft_namespace_remove(w.probe.ns, th_done_init(&done)), 0);
 	th_settle(&w.t);
-	probe_release(&w.probe, 4);
-	for (i = 0; i < 4; i++)
+	probe_release(&w.probe, held);
+	for (i = 0; i < held; i++)
 		assert_int_equal(th_wait_cmd(&cmds[i]), 0);
-	assert_int_equal(th_wait_cmd(&cmds[4]), TH_SC_INVALID_NS | NVMFT_STATUS_DNR);
+	for (; i < 5; i++)
+		assert_int_equal(th_wait_cmd(&cmds[i]), TH_SC_INVALID_NS | NVMFT_STATUS_DNR);
 	assert_int_equal(th_done_wait(&w.t, &done), 0);
 	probe_world_stop(&w);
 }

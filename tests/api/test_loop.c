@@ -306,6 +306,39 @@ static void idle_threads_use_no_cpu(void **state)
 	assert_int_equal(nvmft_target_destroy(target), 0);
 }
 
+/* What could end with a completion would end, after nvmft_target_stop() is done, without a thread to carry it. */
+static void nothing_is_changed_after_stopping(void **state)
+{
+	const struct nvmft_referral_opts referral = {.size = sizeof(referral), .traddr = "127.0.0.1"};
+	struct stop stop = {.done.fn = stopped};
+	struct nvmft_subsystem *subsys;
+	struct nvmft_namespace *ns;
+	struct nvmft_host *host;
+	struct th t;
+
+	(void)state;
+	th_start(&t, NULL);
+	subsys = th_add_subsystem(&t, TH_NQN);
+	ns = th_add_null(subsys, 1 << 20, 512);
+	assert_int_equal(nvmft_host_create(t.target, TH_HOSTNQN, &host), 0);
+	assert_int_equal(nvmft_target_stop(t.target, &stop.done), 0);
+	assert_int_equal(nvmft_namespace_refresh(ns), -ESHUTDOWN);
+	assert_int_equal(nvmft_namespace_remove(ns, NULL), -ESHUTDOWN);
+	assert_int_equal(nvmft_subsystem_allow_host(subsys, host), -ESHUTDOWN);
+	assert_int_equal(nvmft_subsystem_deny_host(subsys, host), -ESHUTDOWN);
+	assert_int_equal(nvmft_subsystem_allow_any_host(subsys, false), -ESHUTDOWN);
+	assert_int_equal(nvmft_port_link(t.port, subsys), -ESHUTDOWN);
+	assert_int_equal(nvmft_port_unlink(t.port, subsys), -ESHUTDOWN);
+	assert_int_equal(nvmft_port_add_referral(t.port, &referral), -ESHUTDOWN);
+	assert_int_equal(nvmft_port_remove_referral(t.port, "127.0.0.1", "8009"), -ESHUTDOWN);
+	assert_int_equal(nvmft_port_remove(t.port, NULL), -ESHUTDOWN);
+	assert_int_equal(nvmft_subsystem_remove(subsys, NULL), -ESHUTDOWN);
+	assert_int_equal(nvmft_host_remove(host), -ESHUTDOWN);
+	while (!stop.stopped)
+		nvmft_poll(t.groups[0].group, 0);
+	assert_int_equal(nvmft_target_destroy(t.target), 0);
+}
+
 static void nothing_is_configured_after_stopping(void **state)
 {
 	struct nvmft_subsystem_opts opts = {.size = sizeof(opts), .nqn = TH_NQN};
@@ -338,6 +371,7 @@ int main(void)
 		cmocka_unit_test(bad_thread_options_leave_nothing),
 		cmocka_unit_test(idle_threads_use_no_cpu),
 		cmocka_unit_test(nothing_is_configured_after_stopping),
+		cmocka_unit_test(nothing_is_changed_after_stopping),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

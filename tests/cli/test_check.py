@@ -28,9 +28,9 @@ NVMETCLI = {
         "namespaces": [{"ana": {"grpid": "1"}, "ana_grpid": 1,
                         "device": {"nguid": "00000000-0000-0000-0000-000000000000", "path": "disk.img",
                                    "uuid": "91fdba0d-f87b-4c25-b80f-db7be1418b9e"},
-                        "enable": 1, "nsid": 1}],
+                        "enable": 1, "nsid": 1, "resv": {"enable": "0"}}],
         "nqn": NQN,
-        "passthru": {"admin_timeout": 0, "clear_ids": 0, "device": {"path": "(null)"}, "enable": 0, "io_timeout": 0}}],
+        "passthru": [{"admin_timeout": 0, "clear_ids": 0, "device": {"path": "(null)"}, "enable": 0, "io_timeout": 0}]}],
 }
 
 
@@ -103,6 +103,7 @@ MISTAKES = [
     (S + 'allowed_hosts', ['nqn.2024-01.org.nvmft:h'],
      'subsystems[0].allowed_hosts: nqn.2024-01.org.nvmft:h: expected a host that is in "hosts"'),
     (S + 'passthru', {'enable': 1}, 'subsystems[0].passthru.enable: 1: not supported: pass-through of a controller'),
+    (S + 'passthru', [{'enable': '1'}], 'subsystems[0].passthru[0].enable: 1: not supported: pass-through of a controller'),
     ('subsystems.1', {'nqn': NQN}, 'subsystems[1].nqn: ' + NQN + ': is the same as of subsystems[0]'),
     (N + 'nsid', 0, 'subsystems[0].namespaces[0].nsid: 0: expected a number, 1..'),
     (N + 'nsid', DELETE, 'subsystems[0].namespaces[0].nsid: (missing): this key is required'),
@@ -113,6 +114,7 @@ MISTAKES = [
     (N + 'device.path', '', 'subsystems[0].namespaces[0].device.path: "": expected something that is not empty'),
     (N + 'device.uuid', 'x', 'subsystems[0].namespaces[0].device.uuid: x: expected 32 hexadecimal digits'),
     (N + 'device.size', '1G', 'subsystems[0].namespaces[0].device.size: 1G: unknown key'),
+    (N + 'resv', {'enable': '1'}, 'subsystems[0].namespaces[0].resv.enable: 1: not supported: reservations'),
     (N + 'resv_enable', 1, 'subsystems[0].namespaces[0].resv_enable: 1: not supported: reservations'),
     (N + 'backend', {'type': 'disk'}, 'subsystems[0].namespaces[0].backend.type: disk: expected one of: file, memory, null'),
     (N + 'backend', {'path': 'other'}, 'subsystems[0].namespaces[0].backend.path: other: expected the same as device.path'),
@@ -206,6 +208,19 @@ class Check(Case):
         self.assertEqual(status, 0)
         self.assertIn('subsystems[0].allowed_hosts: []: warning: no host can connect', err)
 
+    def test_a_subsystem_without_a_port_is_a_warning(self):
+        config = configuration(memory_namespace(1))
+        config['ports'][0]['subsystems'] = []
+        status, _, err = self.check(config)
+        self.assertEqual(status, 0)
+        self.assertIn('subsystems[0].nqn: ' + NQN + ': warning: no host can connect, as no port has it', err)
+
+    def test_empty_backing_file_is_a_warning(self):
+        self.file('disk.img', 100)
+        status, _, err = self.check(configuration(file_namespace(1, 'disk.img')))
+        self.assertEqual(status, 0)
+        self.assertIn('disk.img: warning: is smaller than one block: it has 100B', err)
+
     def test_check_of_a_command_line(self):
         status, out, _ = self.run_target('--check', '--namespace', 'memory:1GiB,block=4096')
         self.assertEqual(status, 0)
@@ -227,7 +242,8 @@ class CommandLine(Case):
         for args, said in (
                 ((), 'command line: --namespace: (missing): expected at least one'),
                 (('--namespace',), 'command line: --namespace: (missing): this option needs a value'),
-                (('--bogus',), 'command line: --bogus: (missing): unknown option'),
+                (('--bogus',), 'command line: --bogus: unknown option'),
+                (('-xh',), 'command line: -x: unknown option'),
                 (('x',), 'command line: x: unexpected word'),
                 (('--namespace', 'x', '--host', 'y z'), 'command line: --host: y z: expected an NVMe Qualified Name'),
                 (('--namespace', 'a', '--namespace', 'memory:1Q'), 'command line: --namespace[1].size: 1Q: expected a size'),

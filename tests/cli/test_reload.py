@@ -64,7 +64,7 @@ class Reload(Case):
         self.start(configuration(file_namespace(1, 'disk.img')))
         with Controller(self.address, NQN) as c:
             os.truncate('disk.img', 24 << 20)
-            self.reload(changes=0)
+            self.reload(changes=1)
             self.assertEqual(c.namespace(1), (24 << 20, 512))
 
     def test_a_changed_namespace_is_made_anew(self):

@@ -2,9 +2,12 @@
 #include "conf.h"
 
 #include <endian.h>
+#include <fcntl.h>
+#include <linux/nvme_ioctl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define BUF_LEN (CONF_MAX_IO + 8192)
@@ -29,7 +32,16 @@ static const struct conf_kind varied[] = {
 	{CONF_THREAD, CONF_BARE, 4096},
 };
 
-static const char *const base_names[] = {"null", "memory", "file", "file-buffered", "minimal", "polled", "thread"};
+/* Where there is a device to test; of its block size. */
+static const struct conf_kind device_kinds[] = {
+	{CONF_NVME, CONF_BARE},
+	{CONF_NVME, CONF_LOG},
+	{CONF_NVME, CONF_POOR},
+	{CONF_NVME, CONF_LATE},
+};
+
+static const char *const base_names[] = {"null", "memory",  "file",   "file-buffered",
+					 "nvme", "minimal", "polled", "thread"};
 static const char *const wrap_names[] = {"", "+log", "+poor", "+late", "+error"};
 
 static void kind_name(char *name, size_t size, const struct conf_kind *kind)
@@ -47,6 +59,40 @@ void conf_make_file(char *path, uint64_t bytes)
 	if (fd < 0 || ftruncate(fd, (off_t)bytes) < 0)
 		fail_msg("no file %s", path);
 	close(fd);
+}
+
+/* "BLOCK:PATH" */
+static const char *device(uint32_t *block_size)
+{
+	const char *text = getenv("NVMFT_TEST_NVME"), *colon = text ? strchr(text, ':') : NULL;
+
+	if (!colon)
+		return NULL;
+	*block_size = (uint32_t)strtoul(text, NULL, 10);
+	return colon + 1;
+}
+
+/* As empty as a new file. */
+static void clear_device(const char *path, uint32_t block_size)
+{
+	struct nvme_passthru_cmd cmd = {.opcode = TH_WRITE_ZEROES, .cdw12 = CONF_BYTES / block_size - 1};
+	int fd = open(path, O_RDWR);
+
+	if (fd >= 0)
+		cmd.nsid = (uint32_t)ioctl(fd, NVME_IOCTL_ID);
+	if (fd < 0 || ioctl(fd, NVME_IOCTL_IO_CMD, &cmd) != 0)
+		fail_msg("%s cannot be zeroed", path);
+	close(fd);
+}
+
+static void choose_device(struct conf *c)
+{
+	uint32_t block_size;
+
+	c->nvme_opts = (struct nvmft_uring_nvme_opts){.size = sizeof(c->nvme_opts), .device = device(&block_size)};
+	clear_device(c->nvme_opts.device, block_size);
+	c->ops = nvmft_backend_uring_nvme();
+	c->ops_opts = &c->nvme_opts;
 }
 
 static void choose_base(struct conf *c)
@@ -73,6 +119,9 @@ static void choose_base(struct conf *c)
 		};
 		c->ops = nvmft_backend_file();
 		c->ops_opts = &c->file_opts;
+		break;
+	case CONF_NVME:
+		choose_device(c);
 		break;
 	case CONF_MINIMAL:
 	case CONF_POLLED:
@@ -270,14 +319,29 @@ static void plan_kind(struct plan *plan, const struct conf_kind *kind, enum th_t
 	}
 }
 
+static void plan_device(struct plan *plan, uint32_t block_size)
+{
+	for (size_t k = 0; k < sizeof(device_kinds) / sizeof(device_kinds[0]); k++) {
+		struct conf_kind kind = device_kinds[k];
+
+		kind.block_size = block_size;
+		plan_kind(plan, &kind, TH_LOOPBACK);
+		plan_kind(plan, &kind, TH_TCP);
+	}
+}
+
 int conf_run(const char *area, const struct conf_test *tests, size_t n)
 {
 	size_t nkinds = sizeof(kinds) / sizeof(kinds[0]), nvaried = sizeof(varied) / sizeof(varied[0]);
 	size_t most = n * (nkinds * 2 + nvaried * TH_TRANSPORTS);
 	struct plan plan = {tests, n, calloc(most, sizeof(*plan.all)), calloc(most, sizeof(*plan.cells)), 0};
+	uint32_t block_size;
 	int failed = 1;
 
-	if (plan.all && plan.cells) {
+	if (plan.all && plan.cells && device(&block_size)) {
+		plan_device(&plan, block_size);
+		failed = _cmocka_run_group_tests(area, plan.all, plan.n, NULL, NULL);
+	} else if (plan.all && plan.cells) {
 		for (size_t k = 0; k < nkinds; k++)
 			plan_kind(&plan, &kinds[k], TH_LOOPBACK);
 		for (size_t k = 0; k < nkinds; k++)

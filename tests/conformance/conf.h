@@ -5,6 +5,8 @@
 /*
  * The same tests over every backend, bare and wrapped, and over every transport. A test finds in *state a struct conf: a target that serves one
  * namespace of its kind (NSID 1), and a connected controller with one I/O queue.
+ *
+ * A device is tested alone: with NVMFT_TEST_NVME=BLOCK:PATH in the environment, /dev/ngXnY of CONF_BYTES is overwritten.
  */
 
 #include <setjmp.h>
@@ -22,7 +24,7 @@
 #define CONF_LOG_ENTRIES 4096
 #define CONF_LAYERS 3
 
-enum conf_base { CONF_NULL, CONF_MEMORY, CONF_FILE, CONF_FILE_BUFFERED, CONF_MINIMAL, CONF_POLLED, CONF_THREAD };
+enum conf_base { CONF_NULL, CONF_MEMORY, CONF_FILE, CONF_FILE_BUFFERED, CONF_NVME, CONF_MINIMAL, CONF_POLLED, CONF_THREAD };
 
 enum conf_wrap {
 	CONF_BARE,
@@ -53,6 +55,7 @@ struct conf {
 	struct nvmft_null_opts null_opts;
 	struct nvmft_memory_opts memory_opts;
 	struct nvmft_file_opts file_opts;
+	struct nvmft_uring_nvme_opts nvme_opts;
 	struct toy_opts toy_opts;
 	const struct nvmft_backend_ops *ops;
 	const void *ops_opts;

@@ -8,7 +8,7 @@
 
 struct cmd cmd_make(uint8_t opcode, uint16_t cid, uint32_t nsid, int sgl, uint32_t len)
 {
-	struct cmd cmd = { 0 };
+	struct cmd cmd = {0};
 
 	cmd.sqe[0] = opcode;
 	cmd.sqe[1] = 0x40; /* PSDT: SGL */
@@ -121,7 +121,7 @@ struct wire *wire_io(struct wire *admin, uint16_t qid, uint16_t sqsize, bool no_
 
 struct pair wire_pair_digests(struct world *world, bool hdgst, bool ddgst)
 {
-	struct pair pair = { .admin = wire_admin_digests(world, hdgst, ddgst) };
+	struct pair pair = {.admin = wire_admin_digests(world, hdgst, ddgst)};
 
 	pair.io = wire_io(pair.admin, 1, 31, false);
 	return pair;

@@ -24,17 +24,17 @@ struct field_case {
 };
 
 static const struct field_case field_cases[] = {
-	{ "SQSIZE 0", 0, 0, 0xffff, 0, 0, 44 },
-	{ "SQSIZE above the port's", 0, 1024, 0xffff, 0, 0, 44 },
-	{ "SQSIZE 65535", 0, 65535, 0xffff, 0, 0, 44 },
-	{ "no such controller", 1, 31, 4711, 0, 0, IN_DATA(16) },
-	{ "controller FFFFh for an I/O queue", 1, 31, 0xffff, 0, 0, IN_DATA(16) },
-	{ "SUBNQN of 223 bytes that nobody has", 0, 31, 0xffff, 223, 0, IN_DATA(256) },
-	{ "SUBNQN of 224 bytes", 0, 31, 0xffff, 224, 0, IN_DATA(256) },
-	{ "SUBNQN of 256 bytes without NUL", 0, 31, 0xffff, 256, 0, IN_DATA(256) },
-	{ "HOSTNQN of 224 bytes", 0, 31, 0xffff, 0, 224, IN_DATA(512) },
-	{ "HOSTNQN of 256 bytes without NUL", 0, 31, 0xffff, 0, 256, IN_DATA(512) },
-	{ "both of 256 bytes without NUL", 0, 31, 0xffff, 256, 256, IN_DATA(256) },
+	{"SQSIZE 0", 0, 0, 0xffff, 0, 0, 44},
+	{"SQSIZE above the port's", 0, 1024, 0xffff, 0, 0, 44},
+	{"SQSIZE 65535", 0, 65535, 0xffff, 0, 0, 44},
+	{"no such controller", 1, 31, 4711, 0, 0, IN_DATA(16)},
+	{"controller FFFFh for an I/O queue", 1, 31, 0xffff, 0, 0, IN_DATA(16)},
+	{"SUBNQN of 223 bytes that nobody has", 0, 31, 0xffff, 223, 0, IN_DATA(256)},
+	{"SUBNQN of 224 bytes", 0, 31, 0xffff, 224, 0, IN_DATA(256)},
+	{"SUBNQN of 256 bytes without NUL", 0, 31, 0xffff, 256, 0, IN_DATA(256)},
+	{"HOSTNQN of 224 bytes", 0, 31, 0xffff, 0, 224, IN_DATA(512)},
+	{"HOSTNQN of 256 bytes without NUL", 0, 31, 0xffff, 0, 256, IN_DATA(512)},
+	{"both of 256 bytes without NUL", 0, 31, 0xffff, 256, 256, IN_DATA(256)},
 };
 
 static void test_bad_fields(void **state)
@@ -101,7 +101,7 @@ static void test_connect_data_length(void **state)
 {
 	for (uint32_t len = 0; len <= 1280; len += 128) {
 		struct wire *wire = wire_open(*state);
-		uint8_t bytes[2048] = { 0 };
+		uint8_t bytes[2048] = {0};
 		struct cmd cmd = cmd_connect(bytes, 1, 0, 31, 0xffff);
 
 		cmd.data_len = len;
@@ -149,7 +149,7 @@ static void test_duplicate_and_oversize_qid(void **state)
 {
 	struct wire *admin = wire_admin(*state), *io = wire_io(admin, 1, 31, false);
 	struct cmd cmd = cmd_make(0x00, 1, 1, SGL_NONE, 0);
-	static const uint16_t qids[] = { 129, 1000, 65535 };
+	static const uint16_t qids[] = {129, 1000, 65535};
 
 	wire_expect_silence(io);
 	for (int i = 0; i < 100; i++) {
@@ -228,7 +228,7 @@ static void test_commands_before_connect(void **state)
 static void test_io_before_the_controller_is_enabled(void **state)
 {
 	struct wire *admin = wire_open(*state), *io;
-	uint8_t data[1024], block[512] = { 0 };
+	uint8_t data[1024], block[512] = {0};
 	struct cmd cmd = cmd_connect(data, 1, 0, 31, 0xffff);
 	struct pdu pdu;
 
@@ -251,7 +251,7 @@ static void test_disconnect_at_every_step(void **state)
 {
 	struct world *world = *state;
 	uint8_t bytes[4096], data[1024];
-	struct wire proto = { 0 };
+	struct wire proto = {0};
 	struct cmd cmd = cmd_connect(data, 1, 0, 31, 0xffff);
 	size_t len = 128;
 
@@ -326,6 +326,82 @@ static void test_commands_after_disconnect(void **state)
 	assert_int_equal(block[0], 0);
 }
 
+/* Both were taken before either had its data; only one of them can be the queue's Connect. */
+static void test_two_connects_that_wait_for_their_data(void **state)
+{
+	struct wire *wire = wire_open(*state);
+	struct h2c h2c[2];
+	uint8_t data[1024];
+
+	wire_icreq(wire, 0, false, false);
+	for (uint16_t cid = 1; cid <= 2; cid++) {
+		struct cmd cmd = cmd_connect(data, cid, 0, 31, 0xffff);
+
+		cmd.sqe[39] = 0x5a;
+		cmd.data = NULL;
+		cmd.data_len = 0;
+		wire_cmd(wire, &cmd);
+	}
+	for (uint16_t cid = 1; cid <= 2; cid++)
+		h2c[cid - 1] = (struct h2c){
+			.cid = cid, .ttag = wire_r2t(wire, cid, sizeof(data)), .len = sizeof(data), .last = true};
+	wire_h2c(wire, &h2c[0], data);
+	assert_int_equal(wire_resp(wire, 1, NULL), 0);
+	wire_h2c(wire, &h2c[1], data);
+	assert_int_equal(wire_resp(wire, 2, NULL), 0x00c);
+	wire_close(wire);
+}
+
+/* The data of a write that was asked for before Disconnect comes after it: the queue is deleted, nothing is begun on it. */
+static void test_data_after_disconnect(void **state)
+{
+	struct pair pair = wire_pair(*state);
+	struct cmd cmd = cmd_rw(0x01, 2, 0, 8, SGL_TRANSPORT);
+	struct h2c h2c = {.cid = 2, .len = 4096, .last = true};
+	uint8_t blocks[4096];
+
+	memset(blocks, 0xaa, sizeof(blocks));
+	wire_cmd(pair.io, &cmd);
+	h2c.ttag = wire_r2t(pair.io, 2, sizeof(blocks));
+	cmd = cmd_make(0x7f, 1, 0, SGL_NONE, 0);
+	cmd.sqe[4] = 0x08;
+	assert_int_equal(wire_do(pair.io, &cmd, NULL), 0);
+	wire_h2c(pair.io, &h2c, blocks);
+	assert_int_equal(wire_resp(pair.io, 2, NULL), 0x008);
+	pair_close(&pair);
+	world_read(*state, 0, blocks, 512);
+	assert_int_equal(blocks[0], 0);
+}
+
+/* The controller is asked on another thread; when it answers, the connection is gone, and is not brought back to life. */
+static void test_disconnect_while_the_controller_is_asked(void **state)
+{
+	const struct world_opts opts = {.port = {.max_pending = 1}};
+	struct world *world = world_create(&opts);
+	struct nvmft_poll_group *group = world->group;
+	struct wire *admin = wire_admin(world), *io;
+	uint8_t data[1024];
+	struct cmd cmd = cmd_connect(data, 1, 1, 31, admin->cntlid);
+
+	(void)state;
+	assert_int_equal(nvmft_poll_group_create(world->target, &world->other), 0);
+	world->group = world->other;
+	io = wire_open(world);
+	wire_icreq(io, 0, false, false);
+	wire_cmd(io, &cmd);
+	wire_close(io);
+	world->group = group;
+	for (int i = 0; i < 50; i++) {
+		nvmft_poll(world->group, 0);
+		nvmft_poll(world->other, 0);
+	}
+	assert_int_equal(world_stats(world).queues, 1);
+	/* It was counted as pending once, and once taken out again. */
+	world_check_alive(world);
+	wire_close(admin);
+	world_destroy(world);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
@@ -338,12 +414,15 @@ int main(void)
 		T(test_duplicate_and_oversize_qid),
 		T(test_connect_twice_on_one_connection),
 		T(test_two_connects_in_one_segment),
+		T(test_two_connects_that_wait_for_their_data),
 		T(test_commands_before_connect),
 		T(test_io_before_the_controller_is_enabled),
 		T(test_disconnect_at_every_step),
 		T(test_disconnect_races_connect),
 		T(test_loss_of_the_admin_queue_ends_the_io_queues),
 		T(test_commands_after_disconnect),
+		T(test_data_after_disconnect),
+		cmocka_unit_test(test_disconnect_while_the_controller_is_asked),
 	};
 
 	return cmocka_run_group_tests_name("connect", tests, NULL, NULL);

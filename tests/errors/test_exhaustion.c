@@ -17,31 +17,60 @@ static uint8_t pattern[8192];
 
 static struct world *small_world(void)
 {
-	const struct world_opts opts = { .target = { .data_memory_max = 4 * MIB } };
+	const struct world_opts opts = {.target = {.data_memory_max = 4 * MIB}};
 
 	return world_create(&opts);
 }
 
-/* Four writes of 1 MiB whose data does not come: all memory for data is theirs. */
-static void take_all_buffers(struct wire *wire, uint16_t tags[4])
-{
-	for (uint16_t cid = 0; cid < 4; cid++) {
-		struct cmd cmd = cmd_rw(0x01, cid, 0, MIB / WIRE_BLOCK, SGL_TRANSPORT);
+/*
+ * Queues with a write each whose data does not come. A queue never gets more than it leaves to the others, so it takes
+ * several until the next block of 4 KiB has to wait.
+ */
+#define HOGS 11
+struct hogs {
+	struct wire *wires[HOGS];
+	uint16_t tags[HOGS];
+};
 
-		wire_cmd(wire, &cmd);
-		tags[cid] = wire_r2t(wire, cid, MIB);
+static uint32_t hog_len(int i)
+{
+	return i < 3 ? MIB : MIB >> (i - 2);
+}
+
+static void take_all_buffers(struct wire *admin, struct hogs *hogs)
+{
+	for (int i = 0; i < HOGS; i++) {
+		struct cmd cmd = cmd_rw(0x01, 0, 0, hog_len(i) / WIRE_BLOCK, SGL_TRANSPORT);
+
+		hogs->wires[i] = wire_io(admin, (uint16_t)(10 + i), 31, false);
+		wire_cmd(hogs->wires[i], &cmd);
+		hogs->tags[i] = wire_r2t(hogs->wires[i], 0, hog_len(i));
 	}
 }
 
-static void finish_write(struct wire *wire, uint16_t cid, uint16_t tag)
+static void hogs_close(struct hogs *hogs)
+{
+	for (int i = 0; i < HOGS; i++)
+		wire_close(hogs->wires[i]);
+}
+
+/* All data of a write of 1 MiB. */
+static void send_data_of(struct wire *wire, uint16_t cid, uint16_t tag)
 {
 	for (uint32_t at = 0; at < MIB; at += sizeof(pattern)) {
-		struct h2c h2c = {
-			.cid = cid, .ttag = tag, .datao = at, .len = sizeof(pattern), .last = at + sizeof(pattern) == MIB
-		};
+		struct h2c h2c = {.cid = cid,
+				  .ttag = tag,
+				  .datao = at,
+				  .len = sizeof(pattern),
+				  .last = at + sizeof(pattern) == MIB};
 
 		wire_h2c(wire, &h2c, pattern);
 	}
+}
+
+static void send_data(struct wire *wire, uint16_t cid, uint16_t tag)
+{
+	send_data_of(wire, cid, tag);
 	assert_int_equal(wire_resp(wire, cid, NULL), 0);
 }
 
@@ -51,11 +80,11 @@ static void test_in_capsule_data_waits_for_buffers(void **state)
 	struct pair pair = wire_pair(world);
 	struct wire *other = wire_io(pair.admin, 2, 31, false);
 	uint8_t bytes[4 * (72 + 4096)], data[4096];
-	uint16_t tags[4];
+	struct hogs hogs;
 	size_t len = 0;
 
 	(void)state;
-	take_all_buffers(pair.io, tags);
+	take_all_buffers(pair.admin, &hogs);
 	/* Several capsules in one segment: parsing stops inside the first. */
 	for (uint16_t cid = 0; cid < 4; cid++) {
 		struct cmd cmd;
@@ -66,7 +95,7 @@ static void test_in_capsule_data_waits_for_buffers(void **state)
 	}
 	wire_send(other, bytes, len);
 	wire_expect_silence(other);
-	finish_write(pair.io, 2, tags[2]);
+	send_data(hogs.wires[1], 0, hogs.tags[1]);
 	for (uint16_t cid = 0; cid < 4; cid++)
 		assert_int_equal(wire_resp(other, cid, NULL), 0);
 	for (uint16_t cid = 0; cid < 4; cid++) {
@@ -74,6 +103,7 @@ static void test_in_capsule_data_waits_for_buffers(void **state)
 		assert_int_equal(data[0], 0x10 + cid);
 		assert_int_equal(data[4095], 0x10 + cid);
 	}
+	hogs_close(&hogs);
 	wire_close(other);
 	pair_close(&pair);
 	world_destroy(world);
@@ -83,10 +113,10 @@ static void test_disconnect_while_waiting_for_buffers(void **state)
 {
 	struct world *world = small_world();
 	struct pair pair = wire_pair(world);
-	uint16_t tags[4];
+	struct hogs hogs;
 
 	(void)state;
-	take_all_buffers(pair.io, tags);
+	take_all_buffers(pair.admin, &hogs);
 	for (int by_r2t = 0; by_r2t < 2; by_r2t++) {
 		struct wire *other = wire_io(pair.admin, 2, 31, false);
 		struct cmd cmd = cmd_write_in_capsule(9, 0, pattern, 4096);
@@ -96,6 +126,7 @@ static void test_disconnect_while_waiting_for_buffers(void **state)
 		wire_cmd(other, &cmd);
 		wire_close(other);
 	}
+	hogs_close(&hogs);
 	pair_close(&pair);
 	assert_int_equal(world_stats(world).connections, 0);
 	world_check_alive(world);
@@ -109,11 +140,11 @@ static void test_abort_of_a_command_that_waits_for_buffers(void **state)
 	struct pair pair = wire_pair(world);
 	struct wire *other = wire_io(pair.admin, 2, 31, false);
 	struct cmd cmd = cmd_write_in_capsule(9, 0, pattern, 4096);
-	uint16_t tags[4];
+	struct hogs hogs;
 	struct pdu pdu;
 
 	(void)state;
-	take_all_buffers(pair.io, tags);
+	take_all_buffers(pair.admin, &hogs);
 	wire_cmd(other, &cmd);
 	cmd = cmd_make(0x00, 10, 1, SGL_NONE, 0);
 	wire_cmd(other, &cmd);
@@ -124,8 +155,140 @@ static void test_abort_of_a_command_that_waits_for_buffers(void **state)
 	assert_int_equal(pdu.bytes[8] & 1, 0);
 	assert_int_equal(wire_resp(other, 9, NULL), 0x007);
 	assert_int_equal(wire_resp(other, 10, NULL), 0);
+	hogs_close(&hogs);
 	wire_close(other);
 	pair_close(&pair);
+	world_destroy(world);
+}
+
+/* It is answered at once: buffers come back only when what is behind it was received. */
+static void test_in_capsule_data_in_front_of_data_asked_for(void **state)
+{
+	struct world *world = small_world();
+	struct pair pair = wire_pair(world);
+	struct cmd cmd = cmd_write_in_capsule(9, 4096, pattern, 4096);
+
+	(void)state;
+	for (uint16_t cid = 0; cid < 6; cid++) {
+		struct cmd write = cmd_rw(0x01, cid, 0, MIB / WIRE_BLOCK, SGL_TRANSPORT);
+
+		wire_cmd(pair.io, &write);
+	}
+	wire_cmd(pair.io, &cmd);
+	for (uint16_t cid = 0; cid < 2; cid++)
+		wire_r2t(pair.io, cid, MIB);
+	assert_int_equal(wire_resp(pair.io, 9, NULL), 0);
+	pair_close(&pair);
+	world_destroy(world);
+}
+
+/*
+ * Capsules that lack buffers stand in the stream before the data of commands that hold them. Everything must get
+ * through.
+ */
+static void capsules_in_front_of_data(uint32_t in_capsule, bool digests)
+{
+	const struct world_opts opts = {.target = {.data_memory_max = 4 * MIB}, .port = {.in_capsule_size = 65536}};
+	static uint8_t data[65536], got[65536];
+	struct world *world = world_create(&opts);
+	struct pair pair = wire_pair_digests(world, digests, digests);
+	uint32_t blocks = in_capsule / WIRE_BLOCK;
+	struct cmd cmd;
+	struct pdu pdu;
+
+	for (uint16_t cid = 0; cid < 8; cid++) {
+		cmd = cmd_rw(0x01, cid, 0, MIB / WIRE_BLOCK, SGL_TRANSPORT);
+		wire_cmd(pair.io, &cmd);
+	}
+	for (uint16_t i = 0; i < 8; i++) {
+		memset(data, 0x30 + i, in_capsule);
+		cmd = cmd_write_in_capsule((uint16_t)(20 + i), 4096 + i * blocks, data, in_capsule);
+		cmd.bad_ddgst = digests && i == 3;
+		wire_cmd(pair.io, &cmd);
+	}
+	for (unsigned int left = 16; left > 0;) {
+		assert_true(wire_recv(pair.io, &pdu));
+		if (pdu.type == R2T)
+			send_data_of(pair.io, get16(pdu.bytes + 8), get16(pdu.bytes + 10));
+		else
+			left--;
+		if (pdu.type == RESP)
+			assert_int_equal(get16(pdu.bytes + 22) >> 1,
+					 digests && get16(pdu.bytes + 20) == 23 ? STATUS_TRANSPORT_ERROR : 0);
+	}
+	for (uint16_t i = 0; i < 8; i++) {
+		world_read(world, 4096 + i * blocks, got, in_capsule);
+		memset(data, digests && i == 3 ? 0 : 0x30 + i, in_capsule);
+		assert_memory_equal(got, data, in_capsule);
+	}
+	pair_close(&pair);
+	world_destroy(world);
+}
+
+static void test_capsules_in_front_of_data_asked_for(void **state)
+{
+	(void)state;
+	capsules_in_front_of_data(512, false);
+	capsules_in_front_of_data(4096, true);
+	capsules_in_front_of_data(65536, false);
+}
+
+/* One that asks for as much as there is and sends nothing leaves something to the others. */
+static void test_writer_that_never_sends(void **state)
+{
+	struct world *world = small_world();
+	struct pair pair = wire_pair(world);
+	uint8_t block[WIRE_BLOCK] = {0};
+
+	(void)state;
+	for (uint16_t cid = 0; cid < 30; cid++) {
+		struct cmd cmd = cmd_rw(0x01, cid, 0, MIB / WIRE_BLOCK, SGL_TRANSPORT);
+
+		wire_cmd(pair.io, &cmd);
+	}
+	assert_int_equal(world_stats(world).data_bytes, 2 * MIB);
+	world_read(world, 0, block, sizeof(block));
+	world_check_alive(world);
+	pair_close(&pair);
+	world_destroy(world);
+}
+
+/* Fused pairs that lack buffers for their first halves hold none for the second. */
+static void test_fused_pairs_keep_to_the_limit(void **state)
+{
+	struct world *world = small_world();
+	struct pair pair = wire_pair(world);
+
+	(void)state;
+	for (uint16_t cid = 0; cid < 30; cid++) {
+		struct cmd cmd = cmd_rw(cid % 2 ? 0x01 : 0x05, cid, 0, MIB / WIRE_BLOCK, SGL_TRANSPORT);
+
+		cmd.sqe[1] |= cid % 2 ? 2 : 1;
+		wire_cmd(pair.io, &cmd);
+	}
+	assert_in_range(world_stats(world).data_bytes, MIB, 4 * MIB);
+	pair_close(&pair);
+	world_check_alive(world);
+	world_destroy(world);
+}
+
+/* What the core answers may take a little beyond the limit, but not as much as a host likes. */
+static void test_admin_reader_that_never_reads(void **state)
+{
+	struct world *world = small_world();
+	struct wire *admin = wire_admin(world);
+	struct cmd cmd = cmd_make(0x02, 0, 0xffffffff, SGL_TRANSPORT, MIB);
+
+	(void)state;
+	put32(cmd.sqe + 40, 0xffffu << 16 | 1);
+	put32(cmd.sqe + 44, (MIB / 4 - 1) >> 16);
+	for (uint16_t cid = 0; cid < 20; cid++) {
+		put16(cmd.sqe + 2, cid);
+		wire_cmd(admin, &cmd);
+	}
+	assert_in_range(world_stats(world).data_bytes, MIB, 2 * MIB + 64 * 1024);
+	world_check_alive(world);
+	wire_close(admin);
 	world_destroy(world);
 }
 
@@ -252,7 +415,7 @@ static void test_many_silent_connections(void **state)
 
 static void test_limit_of_connections(void **state)
 {
-	const struct world_opts opts = { .port = { .max_connections = 3 } };
+	const struct world_opts opts = {.port = {.max_connections = 3}};
 	struct world *world = world_create(&opts);
 	struct wire *wires[4];
 
@@ -272,7 +435,7 @@ static void test_limit_of_connections(void **state)
 
 static void test_limit_of_pending_connections(void **state)
 {
-	const struct world_opts opts = { .port = { .max_pending = 2 } };
+	const struct world_opts opts = {.port = {.max_pending = 2}};
 	struct world *world = world_create(&opts);
 	struct wire *admin = wire_admin(world), *wires[3];
 
@@ -316,9 +479,9 @@ static void test_stop_with_connections_in_every_state(void **state)
 	struct world *world = small_world();
 	struct pair pair = wire_pair(world);
 	struct cmd cmd = cmd_make(0x0c, 3, 0, SGL_NONE, 0);
-	struct wire *wires[ALL] = { [ADMIN_ONE] = pair.admin, [IO_ONE] = pair.io };
-	uint8_t bytes[128] = { 0 };
-	uint16_t tags[4];
+	struct wire *wires[ALL + HOGS] = {[ADMIN_ONE] = pair.admin, [IO_ONE] = pair.io};
+	uint8_t bytes[128] = {0};
+	struct hogs hogs;
 
 	(void)state;
 	for (int i = 0; i < WAITING_ONE; i++)
@@ -331,13 +494,14 @@ static void test_stop_with_connections_in_every_state(void **state)
 	wire_send(wires[BAD_ONE], bytes, 24);
 	shutdown(wires[GONE_ONE]->fd, SHUT_RDWR);
 	wire_cmd(pair.admin, &cmd);
-	take_all_buffers(pair.io, tags);
+	take_all_buffers(pair.admin, &hogs);
+	memcpy(&wires[ALL], hogs.wires, sizeof(hogs.wires));
 	cmd = cmd_write_in_capsule(9, 0, pattern, 4096);
 	wire_cmd(wires[WAITING_ONE], &cmd);
 	/* The peers' own descriptors outlive the target. */
-	world->fds += ALL;
+	world->fds += ALL + HOGS;
 	world_destroy(world);
-	for (int i = 0; i < ALL; i++) {
+	for (int i = 0; i < ALL + HOGS; i++) {
 		close(wires[i]->fd);
 		free(wires[i]->in);
 		free(wires[i]);
@@ -351,6 +515,11 @@ int main(void)
 		cmocka_unit_test(test_in_capsule_data_waits_for_buffers),
 		cmocka_unit_test(test_disconnect_while_waiting_for_buffers),
 		cmocka_unit_test(test_abort_of_a_command_that_waits_for_buffers),
+		cmocka_unit_test(test_in_capsule_data_in_front_of_data_asked_for),
+		cmocka_unit_test(test_capsules_in_front_of_data_asked_for),
+		cmocka_unit_test(test_writer_that_never_sends),
+		cmocka_unit_test(test_fused_pairs_keep_to_the_limit),
+		cmocka_unit_test(test_admin_reader_that_never_reads),
 		T(test_reader_that_never_reads),
 		T(test_reader_that_reads_late),
 		T(test_half_close_then_commands),

@@ -41,28 +41,28 @@ struct bad_case {
 };
 
 static const struct bad_case bad_cases[] = {
-	{ "another command's CID", 1, 0, 8192, false, 0, 0, FES_FIELD, 8 },
-	{ "DATAL below PLEN", 0, 0, 8192, false, 0, -1, FES_FIELD, 16 },
-	{ "DATAL above PLEN", 0, 0, 4096, false, 0, 4096, FES_FIELD, 16 },
-	{ "DATAL 0 with data", 0, 0, 4096, false, 0, -4096, FES_FIELD, 16 },
-	{ "DATAL 2^32-1", 0, 0, 4096, false, 0, 0xffffffffll - 4096, FES_FIELD, 16 },
-	{ "no data", 0, 0, 0, false, 0, 0, FES_FIELD, 4 },
-	{ "PLEN 0", 0, 0, 4096, false, -(24 + 4096), 0, FES_FIELD, 4 },
-	{ "PLEN below the header", 0, 0, 4096, false, -(1 + 4096), 0, FES_FIELD, 4 },
-	{ "PLEN of the header only, DATAL 4096", 0, 0, 4096, false, -4096, 0, FES_FIELD, 4 },
-	{ "PLEN one less", 0, 0, 4096, false, -1, 0, FES_FIELD, 16 },
-	{ "PLEN one more", 0, 0, 4096, false, 1, 0, FES_FIELD, 16 },
-	{ "PLEN and DATAL above MAXH2CDATA", 0, 0, 8192 + 4, false, 0, 0, FES_LIMIT, -1 },
-	{ "PLEN and DATAL 2^31", 0, 0, 4096, false, 0x7fff0000, 0x7fff0000, FES_LIMIT, -1 },
-	{ "DATAO 4", 0, 4, 8192, false, 0, 0, FES_RANGE, -1 },
-	{ "DATAO of the second half first", 0, 8192, 8192, true, 0, 0, FES_RANGE, -1 },
-	{ "DATAO at the end", 0, LEN, 4096, true, 0, 0, FES_RANGE, -1 },
-	{ "DATAO one before the end", 0, LEN - 1, 4096, true, 0, 0, FES_RANGE, -1 },
-	{ "DATAO + DATAL wraps to 0", 0, 0xffffe000, 8192, false, 0, 0, FES_RANGE, -1 },
-	{ "DATAO + DATAL wraps into the buffer", 0, 0xfffff000, 8192, false, 0, 0, FES_RANGE, -1 },
-	{ "DATAO 2^32-1", 0, 0xffffffff, 4096, false, 0, 0, FES_RANGE, -1 },
-	{ "DATAO 2^31", 0, 0x80000000, 4096, false, 0, 0, FES_RANGE, -1 },
-	{ "LAST early", 0, 0, 8192, true, 0, 0, FES_FIELD, 1 },
+	{"another command's CID", 1, 0, 8192, false, 0, 0, FES_FIELD, 8},
+	{"DATAL below PLEN", 0, 0, 8192, false, 0, -1, FES_FIELD, 16},
+	{"DATAL above PLEN", 0, 0, 4096, false, 0, 4096, FES_FIELD, 16},
+	{"DATAL 0 with data", 0, 0, 4096, false, 0, -4096, FES_FIELD, 16},
+	{"DATAL 2^32-1", 0, 0, 4096, false, 0, 0xffffffffll - 4096, FES_FIELD, 16},
+	{"no data", 0, 0, 0, false, 0, 0, FES_FIELD, 4},
+	{"PLEN 0", 0, 0, 4096, false, -(24 + 4096), 0, FES_FIELD, 4},
+	{"PLEN below the header", 0, 0, 4096, false, -(1 + 4096), 0, FES_FIELD, 4},
+	{"PLEN of the header only, DATAL 4096", 0, 0, 4096, false, -4096, 0, FES_FIELD, 4},
+	{"PLEN one less", 0, 0, 4096, false, -1, 0, FES_FIELD, 16},
+	{"PLEN one more", 0, 0, 4096, false, 1, 0, FES_FIELD, 16},
+	{"PLEN and DATAL above MAXH2CDATA", 0, 0, 8192 + 4, false, 0, 0, FES_LIMIT, -1},
+	{"PLEN and DATAL 2^31", 0, 0, 4096, false, 0x7fff0000, 0x7fff0000, FES_LIMIT, -1},
+	{"DATAO 4", 0, 4, 8192, false, 0, 0, FES_RANGE, -1},
+	{"DATAO of the second half first", 0, 8192, 8192, true, 0, 0, FES_RANGE, -1},
+	{"DATAO at the end", 0, LEN, 4096, true, 0, 0, FES_RANGE, -1},
+	{"DATAO one before the end", 0, LEN - 1, 4096, true, 0, 0, FES_RANGE, -1},
+	{"DATAO + DATAL wraps to 0", 0, 0xffffe000, 8192, false, 0, 0, FES_RANGE, -1},
+	{"DATAO + DATAL wraps into the buffer", 0, 0xfffff000, 8192, false, 0, 0, FES_RANGE, -1},
+	{"DATAO 2^32-1", 0, 0xffffffff, 4096, false, 0, 0, FES_RANGE, -1},
+	{"DATAO 2^31", 0, 0x80000000, 4096, false, 0, 0, FES_RANGE, -1},
+	{"LAST early", 0, 0, 8192, true, 0, 0, FES_FIELD, 1},
 };
 
 static void test_bad_first_pdu(void **state)
@@ -73,12 +73,12 @@ static void test_bad_first_pdu(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(bad_cases); i++) {
 		const struct bad_case *c = &bad_cases[i];
 		struct pair pair = wire_pair(world);
-		struct h2c h2c = { .cid = 9 ^ c->cid_xor,
-				   .datao = c->datao,
-				   .len = c->len,
-				   .last = c->last,
-				   .plen_extra = c->plen_extra,
-				   .datal_extra = c->datal_extra };
+		struct h2c h2c = {.cid = 9 ^ c->cid_xor,
+				  .datao = c->datao,
+				  .len = c->len,
+				  .last = c->last,
+				  .plen_extra = c->plen_extra,
+				  .datal_extra = c->datal_extra};
 		uint64_t before = world_stats(world).terminated;
 
 		print_message("%s\n", c->name);
@@ -94,7 +94,7 @@ static void test_bad_first_pdu(void **state)
 static void test_last_missing(void **state)
 {
 	struct pair pair = wire_pair(*state);
-	struct h2c h2c = { .cid = 9, .len = 8192 };
+	struct h2c h2c = {.cid = 9, .len = 8192};
 
 	h2c.ttag = start_write(pair.io, 9, 0, LEN);
 	wire_h2c(pair.io, &h2c, pattern);
@@ -108,7 +108,7 @@ static void test_last_missing(void **state)
 static void test_second_pdu_beyond_the_transfer(void **state)
 {
 	struct pair pair = wire_pair(*state);
-	struct h2c h2c = { .cid = 9, .len = 8192 };
+	struct h2c h2c = {.cid = 9, .len = 8192};
 
 	memset(pattern, 0xaa, sizeof(pattern));
 	h2c.ttag = start_write(pair.io, 9, 0, 12288);
@@ -124,7 +124,7 @@ static void test_second_pdu_beyond_the_transfer(void **state)
 static void test_same_pdu_twice(void **state)
 {
 	struct pair pair = wire_pair(*state);
-	struct h2c h2c = { .cid = 9, .len = 8192 };
+	struct h2c h2c = {.cid = 9, .len = 8192};
 
 	h2c.ttag = start_write(pair.io, 9, 0, LEN);
 	wire_h2c(pair.io, &h2c, pattern);
@@ -137,12 +137,12 @@ static void test_same_pdu_twice(void **state)
 /* Tags that are in nobody's use: while one other is, and while none ever was. */
 static void test_bad_ttags(void **state)
 {
-	static const uint16_t tags[] = { 0, 1, 2, 15, 16, 17, 31, 32, 1023, 1024, 32767, 32768, 65534, 65535 };
+	static const uint16_t tags[] = {0, 1, 2, 15, 16, 17, 31, 32, 1023, 1024, 32767, 32768, 65534, 65535};
 
 	for (int used = 0; used < 2; used++) {
 		for (size_t i = 0; i < ARRAY_SIZE(tags); i++) {
 			struct pair pair = wire_pair(*state);
-			struct h2c h2c = { .cid = 9, .ttag = tags[i], .len = 4096, .last = true };
+			struct h2c h2c = {.cid = 9, .ttag = tags[i], .len = 4096, .last = true};
 
 			if (used && start_write(pair.io, 9, 0, 4096) == tags[i]) {
 				pair_close(&pair);
@@ -159,7 +159,7 @@ static void test_bad_ttags(void **state)
 static void test_ttag_of_another_command(void **state)
 {
 	struct pair pair = wire_pair(*state);
-	struct h2c h2c = { .cid = 9, .len = 4096, .last = true };
+	struct h2c h2c = {.cid = 9, .len = 4096, .last = true};
 
 	memset(pattern, 0xaa, sizeof(pattern));
 	start_write(pair.io, 9, 0, 4096);
@@ -174,7 +174,7 @@ static void test_ttag_of_another_queue(void **state)
 {
 	struct pair pair = wire_pair(*state);
 	struct wire *other = wire_io(pair.admin, 2, 31, false);
-	struct h2c h2c = { .cid = 9, .len = 4096, .last = true };
+	struct h2c h2c = {.cid = 9, .len = 4096, .last = true};
 
 	memset(pattern, 0xaa, sizeof(pattern));
 	h2c.ttag = start_write(pair.io, 9, 0, 4096);
@@ -192,7 +192,7 @@ static void test_ttag_of_another_queue(void **state)
 static void test_ttag_of_a_finished_transfer(void **state)
 {
 	struct pair pair = wire_pair(*state);
-	struct h2c h2c = { .cid = 9, .len = 4096, .last = true };
+	struct h2c h2c = {.cid = 9, .len = 4096, .last = true};
 
 	memset(pattern, 0, sizeof(pattern));
 	h2c.ttag = start_write(pair.io, 9, 0, 4096);
@@ -207,7 +207,7 @@ static void test_ttag_of_a_finished_transfer(void **state)
 static void test_h2c_data_before_icreq(void **state)
 {
 	struct wire *wire = wire_open(*state);
-	struct h2c h2c = { .cid = 0, .len = 512, .last = true };
+	struct h2c h2c = {.cid = 0, .len = 512, .last = true};
 
 	wire_h2c(wire, &h2c, pattern);
 	wire_expect_term(wire, FES_SEQUENCE, -1);
@@ -218,7 +218,7 @@ static void test_h2c_data_before_connect(void **state)
 {
 	for (uint32_t ttag = 0; ttag < 65536; ttag += 4369) {
 		struct wire *wire = wire_open(*state);
-		struct h2c h2c = { .cid = 0, .ttag = (uint16_t)ttag, .len = 512, .last = true };
+		struct h2c h2c = {.cid = 0, .ttag = (uint16_t)ttag, .len = 512, .last = true};
 
 		wire_icreq(wire, 0, false, false);
 		wire_h2c(wire, &h2c, pattern);
@@ -232,7 +232,7 @@ static void test_h2c_data_before_connect(void **state)
 static void test_connect_with_data_by_r2t(void **state)
 {
 	struct wire *wire = wire_open(*state);
-	struct h2c h2c = { .cid = 1, .len = 1024, .last = true };
+	struct h2c h2c = {.cid = 1, .len = 1024, .last = true};
 	uint8_t data[1024];
 	struct cmd cmd = cmd_connect(data, 1, 0, 31, 0xffff);
 
@@ -250,7 +250,7 @@ static void test_h2c_data_for_a_read(void **state)
 {
 	struct pair pair = wire_pair(*state);
 	struct cmd cmd = cmd_rw(0x02, 9, 0, 8, SGL_TRANSPORT);
-	uint8_t bytes[72 + 24 + 512] = { 0 };
+	uint8_t bytes[72 + 24 + 512] = {0};
 	size_t len = cmd_bytes(pair.io, &cmd, bytes);
 
 	/* In one segment, so that the Read is in flight. */
@@ -279,11 +279,11 @@ static void test_interleaved_transfers(void **state)
 			uint32_t len = LEN - at < piece ? LEN - at : piece;
 
 			for (unsigned int i = 0; i < 2; i++) {
-				struct h2c h2c = { .cid = (uint16_t)(20 + i),
-						   .ttag = tags[i],
-						   .datao = at,
-						   .len = len,
-						   .last = at + len == LEN };
+				struct h2c h2c = {.cid = (uint16_t)(20 + i),
+						  .ttag = tags[i],
+						  .datao = at,
+						  .len = len,
+						  .last = at + len == LEN};
 
 				wire_h2c(pair.io, &h2c, pattern + at + i * LEN);
 			}
@@ -304,7 +304,7 @@ static void test_disconnect_with_transfers_open(void **state)
 
 	for (uint32_t sent = 0; sent <= 8192 + 24; sent += 683) {
 		struct pair pair = wire_pair(world);
-		uint8_t bytes[24 + 8192] = { 0 };
+		uint8_t bytes[24 + 8192] = {0};
 		uint16_t tag;
 
 		start_write(pair.io, 9, 0, LEN);
@@ -325,7 +325,7 @@ static void test_disconnect_with_transfers_open(void **state)
 
 static void test_digests_are_refused_when_the_port_says_so(void **state)
 {
-	const struct world_opts opts = { .tcp = { .no_hdgst = true, .no_ddgst = true } };
+	const struct world_opts opts = {.tcp = {.no_hdgst = true, .no_ddgst = true}};
 	struct world *world = world_create(&opts);
 	struct wire *wire = wire_open(world);
 
@@ -353,7 +353,7 @@ static void test_bad_hdgst_of_a_capsule(void **state)
 static void test_bad_hdgst_of_h2c_data(void **state)
 {
 	struct pair pair = wire_pair_digests(*state, true, false);
-	struct h2c h2c = { .cid = 9, .len = 4096, .last = true, .bad_hdgst = true };
+	struct h2c h2c = {.cid = 9, .len = 4096, .last = true, .bad_hdgst = true};
 
 	memset(pattern, 0xaa, sizeof(pattern));
 	h2c.ttag = start_write(pair.io, 9, 0, 4096);
@@ -361,6 +361,28 @@ static void test_bad_hdgst_of_h2c_data(void **state)
 	wire_expect_term(pair.io, FES_HDGST, -1);
 	pair_close(&pair);
 	check_untouched(*state);
+}
+
+/* The good command behind it, in the same segment, is not looked at. */
+static void test_nothing_is_executed_after_a_bad_hdgst(void **state)
+{
+	struct pair pair = wire_pair_digests(*state, true, false);
+	struct cmd write = cmd_write_in_capsule(9, 0, pattern, 4096);
+	/* Flush, and Write Zeroes of what was written. */
+	struct cmd cmds[2] = {cmd_make(0x00, 8, 1, SGL_NONE, 0), cmd_rw(0x08, 9, 0, 8, SGL_NONE)};
+	uint8_t bytes[2 * 76], data[4096];
+	size_t len;
+
+	memset(pattern, 0xaa, sizeof(pattern));
+	assert_int_equal(wire_do(pair.io, &write, NULL), 0);
+	cmds[0].bad_hdgst = true;
+	len = cmd_bytes(pair.io, &cmds[0], bytes);
+	len += cmd_bytes(pair.io, &cmds[1], bytes + len);
+	wire_send(pair.io, bytes, len);
+	wire_expect_term(pair.io, FES_HDGST, -1);
+	pair_close(&pair);
+	world_read(*state, 0, data, sizeof(data));
+	assert_memory_equal(data, pattern, sizeof(data));
 }
 
 static void test_digest_flags_unlike_what_was_agreed(void **state)
@@ -409,18 +431,19 @@ static void test_bad_ddgst_of_a_command_that_failed_anyway(void **state)
 static void send_with_bad_ddgst(struct wire *wire, uint16_t tag, uint32_t bad)
 {
 	for (uint32_t at = 0; at < 4 * 4096; at += 4096) {
-		struct h2c h2c = { .cid = 9,
-				   .ttag = tag,
-				   .datao = at,
-				   .len = 4096,
-				   .last = at == 3 * 4096,
-				   .bad_ddgst = bad >> at / 4096 & 1 };
+		struct h2c h2c = {.cid = 9,
+				  .ttag = tag,
+				  .datao = at,
+				  .len = 4096,
+				  .last = at == 3 * 4096,
+				  .bad_ddgst = bad >> at / 4096 & 1};
 
 		wire_h2c(wire, &h2c, pattern);
 	}
 }
 
-/* In the first, a middle, the last PDU of a transfer, and combinations: all data is taken, then the command fails once. */
+/* In the first, a middle, the last PDU of a transfer, and combinations: all data is taken, then the command fails once.
+ */
 static void test_bad_ddgst_in_h2c_data(void **state)
 {
 	struct pair pair = wire_pair_digests(*state, true, true);
@@ -446,7 +469,7 @@ static void test_bad_ddgst_then_disconnect(void **state)
 		uint16_t tag = start_write(pair.io, 9, 0, LEN);
 
 		for (uint32_t i = 0; i <= pdus; i++) {
-			struct h2c h2c = { .cid = 9, .ttag = tag, .datao = i * 4096, .len = 4096, .last = i == 3 };
+			struct h2c h2c = {.cid = 9, .ttag = tag, .datao = i * 4096, .len = 4096, .last = i == 3};
 
 			h2c.bad_ddgst = true;
 			wire_h2c(pair.io, &h2c, pattern);
@@ -471,8 +494,7 @@ static void test_reads_and_writes_with_digests(void **state)
 		tag = start_write(pair.io, 9, 256, sizeof(pattern));
 		for (uint32_t at = 0; at < sizeof(pattern); at += 8192) {
 			struct h2c h2c = {
-				.cid = 9, .ttag = tag, .datao = at, .len = 8192, .last = at + 8192 == sizeof(pattern)
-			};
+				.cid = 9, .ttag = tag, .datao = at, .len = 8192, .last = at + 8192 == sizeof(pattern)};
 
 			wire_h2c(pair.io, &h2c, pattern + at);
 		}
@@ -508,6 +530,7 @@ int main(void)
 		cmocka_unit_test(test_digests_are_refused_when_the_port_says_so),
 		T(test_bad_hdgst_of_a_capsule),
 		T(test_bad_hdgst_of_h2c_data),
+		T(test_nothing_is_executed_after_a_bad_hdgst),
 		T(test_digest_flags_unlike_what_was_agreed),
 		T(test_bad_ddgst_in_a_capsule),
 		T(test_bad_ddgst_of_a_command_that_failed_anyway),

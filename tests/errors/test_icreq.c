@@ -38,19 +38,19 @@ struct icreq_case {
 };
 
 static const struct icreq_case bad_icreqs[] = {
-	{ "HLEN 0", 0, 128, 0, 0, FES_FIELD, 2 },
-	{ "HLEN 127", 127, 128, 0, 0, FES_FIELD, 2 },
-	{ "HLEN 129", 129, 128, 0, 0, FES_FIELD, 2 },
-	{ "HLEN 255", 255, 128, 0, 0, FES_FIELD, 2 },
-	{ "PLEN 0", 128, 0, 0, 0, FES_FIELD, 4 },
-	{ "PLEN 7", 128, 7, 0, 0, FES_FIELD, 4 },
-	{ "PLEN 127", 128, 127, 0, 0, FES_FIELD, 4 },
-	{ "PLEN 129", 128, 129, 0, 0, FES_FIELD, 4 },
-	{ "PLEN 2^32-1", 128, 0xffffffff, 0, 0, FES_FIELD, 4 },
-	{ "PFV 1", 128, 128, 1, 0, FES_UNSUPPORTED, 8 },
-	{ "PFV FFFFh", 128, 128, 0xffff, 0, FES_UNSUPPORTED, 8 },
-	{ "HPDA 32", 128, 128, 0, 32, FES_FIELD, 10 },
-	{ "HPDA 255", 128, 128, 0, 255, FES_FIELD, 10 },
+	{"HLEN 0", 0, 128, 0, 0, FES_FIELD, 2},
+	{"HLEN 127", 127, 128, 0, 0, FES_FIELD, 2},
+	{"HLEN 129", 129, 128, 0, 0, FES_FIELD, 2},
+	{"HLEN 255", 255, 128, 0, 0, FES_FIELD, 2},
+	{"PLEN 0", 128, 0, 0, 0, FES_FIELD, 4},
+	{"PLEN 7", 128, 7, 0, 0, FES_FIELD, 4},
+	{"PLEN 127", 128, 127, 0, 0, FES_FIELD, 4},
+	{"PLEN 129", 128, 129, 0, 0, FES_FIELD, 4},
+	{"PLEN 2^32-1", 128, 0xffffffff, 0, 0, FES_FIELD, 4},
+	{"PFV 1", 128, 128, 1, 0, FES_UNSUPPORTED, 8},
+	{"PFV FFFFh", 128, 128, 0xffff, 0, FES_UNSUPPORTED, 8},
+	{"HPDA 32", 128, 128, 0, 32, FES_FIELD, 10},
+	{"HPDA 255", 128, 128, 0, 255, FES_FIELD, 10},
 };
 
 static void test_bad_icreq(void **state)
@@ -84,9 +84,17 @@ static void test_term_req_quotes_the_offending_header(void **state)
 	wire_close(wire);
 }
 
+static void test_zeroes(void **state)
+{
+	static const uint8_t zeroes[256];
+
+	refused(*state, false, zeroes, sizeof(zeroes), FES_FIELD, 2);
+	refused(*state, true, zeroes, sizeof(zeroes), FES_SEQUENCE, -1);
+}
+
 static void test_any_maxr2t_is_good(void **state)
 {
-	static const uint32_t values[] = { 0, 1, 15, 0x7fffffff, 0xffffffff };
+	static const uint32_t values[] = {0, 1, 15, 0x7fffffff, 0xffffffff};
 
 	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
 		struct wire *wire = wire_open(*state);
@@ -140,7 +148,7 @@ static void test_pdu_types_before_icreq(void **state)
 {
 	for (unsigned int type = 1; type < 256; type++) {
 		struct wire *wire;
-		uint8_t bytes[128] = { 0 };
+		uint8_t bytes[128] = {0};
 
 		if (type == H2C_TERM)
 			continue;
@@ -158,7 +166,7 @@ static void test_unknown_and_controller_pdu_types(void **state)
 {
 	for (unsigned int type = 1; type < 256; type++) {
 		struct wire *wire;
-		uint8_t bytes[128] = { 0 };
+		uint8_t bytes[128] = {0};
 
 		if (type == H2C_TERM || type == CAPSULE || type == H2C_DATA)
 			continue;
@@ -180,7 +188,7 @@ static void test_host_term_req_ends_quietly(void **state)
 	for (int ready = 0; ready < 2; ready++) {
 		for (uint32_t plen = 24; plen <= 152; plen += 64) {
 			struct wire *wire = wire_open(world);
-			uint8_t bytes[152] = { 0 };
+			uint8_t bytes[152] = {0};
 
 			if (ready)
 				wire_icreq(wire, 0, false, false);
@@ -197,10 +205,10 @@ static void test_host_term_req_ends_quietly(void **state)
 
 static void test_host_term_req_of_bad_length(void **state)
 {
-	static const uint32_t plens[] = { 0, 8, 23, 153, 0x80000000, 0xffffffff };
+	static const uint32_t plens[] = {0, 8, 23, 153, 0x80000000, 0xffffffff};
 
 	for (size_t i = 0; i < ARRAY_SIZE(plens); i++) {
-		uint8_t bytes[24] = { 0 };
+		uint8_t bytes[24] = {0};
 
 		wire_header(bytes, H2C_TERM, 0, 24, 0, plens[i]);
 		refused(*state, true, bytes, sizeof(bytes), FES_FIELD, 4);
@@ -211,7 +219,7 @@ static void test_host_term_req_of_bad_length(void **state)
 static void test_nothing_is_parsed_after_a_fatal_error(void **state)
 {
 	struct wire *wire = wire_open(*state);
-	uint8_t bytes[24 + 2048] = { 0 }, data[1024];
+	uint8_t bytes[24 + 2048] = {0}, data[1024];
 	struct cmd cmd = cmd_connect(data, 1, 0, 31, 0xffff);
 	size_t len;
 
@@ -231,7 +239,7 @@ static void test_peer_that_ignores_the_term_req(void **state)
 {
 	struct world *world = *state;
 	struct wire *wire = wire_open(world);
-	uint8_t bytes[24] = { 0 };
+	uint8_t bytes[24] = {0};
 
 	wire_header(bytes, R2T, 0, 24, 0, 24);
 	wire_send(wire, bytes, sizeof(bytes));
@@ -419,6 +427,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_bad_icreq),
 		T(test_term_req_quotes_the_offending_header),
+		T(test_zeroes),
 		T(test_any_maxr2t_is_good),
 		T(test_icreq_twice),
 		T(test_icreq_twice_in_one_segment),

@@ -14,7 +14,7 @@
 
 static struct world *tcp_world(const struct nvmft_port_opts *port)
 {
-	struct world_opts opts = { 0 };
+	struct world_opts opts = {0};
 
 	if (port)
 		opts.port = *port;
@@ -35,10 +35,10 @@ static uint16_t port_number(struct world *world)
 /* A connection from 127.0.0.@host. */
 static int connect_from(struct world *world, uint8_t host)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET,
-				  .sin_port = htons(port_number(world)),
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct sockaddr_in from = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000000u | host) };
+	struct sockaddr_in to = {.sin_family = AF_INET,
+				 .sin_port = htons(port_number(world)),
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000000u | host)};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	assert_true(fd >= 0);
@@ -76,16 +76,11 @@ struct address_case {
 };
 
 static const struct address_case address_cases[] = {
-	{ "localhost", "0", -EINVAL, "traddr" },
-	{ "", "0", -EINVAL, "traddr" },
-	{ "127.0.0.256", "0", -EINVAL, "traddr" },
-	{ "1.2.3.4.5", "0", -EINVAL, "traddr" },
-	{ "fe80::zz", "0", -EINVAL, "traddr" },
-	{ "192.0.2.1", "0", -EADDRNOTAVAIL, "traddr" },
-	{ "127.0.0.1", "65536", -EINVAL, "trsvcid" },
-	{ "127.0.0.1", "-1", -EINVAL, "trsvcid" },
-	{ "127.0.0.1", "nvme", -EINVAL, "trsvcid" },
-	{ "127.0.0.1", "44 20", -EINVAL, "trsvcid" },
+	{"localhost", "0", -EINVAL, "traddr"},      {"", "0", -EINVAL, "traddr"},
+	{"127.0.0.256", "0", -EINVAL, "traddr"},    {"1.2.3.4.5", "0", -EINVAL, "traddr"},
+	{"fe80::zz", "0", -EINVAL, "traddr"},       {"192.0.2.1", "0", -EADDRNOTAVAIL, "traddr"},
+	{"127.0.0.1", "65536", -EINVAL, "trsvcid"}, {"127.0.0.1", "-1", -EINVAL, "trsvcid"},
+	{"127.0.0.1", "nvme", -EINVAL, "trsvcid"},  {"127.0.0.1", "44 20", -EINVAL, "trsvcid"},
 };
 
 static void test_bad_addresses(void **state)
@@ -94,10 +89,10 @@ static void test_bad_addresses(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(address_cases); i++) {
 		const struct address_case *c = &address_cases[i];
-		const struct nvmft_port_opts opts = { .size = sizeof(opts),
-						      .transport = nvmft_transport_tcp(),
-						      .traddr = c->traddr,
-						      .trsvcid = c->trsvcid };
+		const struct nvmft_port_opts opts = {.size = sizeof(opts),
+						     .transport = nvmft_transport_tcp(),
+						     .traddr = c->traddr,
+						     .trsvcid = c->trsvcid};
 		struct nvmft_port *port;
 		int ret;
 
@@ -112,18 +107,18 @@ static void test_bad_addresses(void **state)
 static void test_bad_options(void **state)
 {
 	static const struct nvmft_tcp_opts bad[] = {
-		{ .maxh2cdata = 4095 }, { .maxh2cdata = 4098 }, { .hpda_cpda = 32 },
-		{ .backlog = -1 },	{ .sndbuf = -1 },	{ .rcvbuf = -1 },
+		{.maxh2cdata = 4095}, {.maxh2cdata = 4098}, {.hpda_cpda = 32},
+		{.backlog = -1},      {.sndbuf = -1},       {.rcvbuf = -1},
 	};
 	struct world *world = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct nvmft_tcp_opts tcp = bad[i];
-		const struct nvmft_port_opts opts = { .size = sizeof(opts),
-						      .transport = nvmft_transport_tcp(),
-						      .transport_opts = &tcp,
-						      .traddr = "127.0.0.1",
-						      .trsvcid = "0" };
+		const struct nvmft_port_opts opts = {.size = sizeof(opts),
+						     .transport = nvmft_transport_tcp(),
+						     .transport_opts = &tcp,
+						     .traddr = "127.0.0.1",
+						     .trsvcid = "0"};
 		struct nvmft_port *port;
 
 		tcp.size = sizeof(tcp);
@@ -135,7 +130,7 @@ static void test_address_in_use(void **state)
 {
 	struct world *world = tcp_world(NULL);
 	char traddr[256], trsvcid[32];
-	struct nvmft_port_opts opts = { .size = sizeof(opts), .transport = nvmft_transport_tcp() };
+	struct nvmft_port_opts opts = {.size = sizeof(opts), .transport = nvmft_transport_tcp()};
 	struct nvmft_port *port;
 
 	(void)state;
@@ -151,7 +146,7 @@ static void test_address_is_free_after_removal(void **state)
 {
 	struct world *world = tcp_world(NULL);
 	char traddr[256], trsvcid[32];
-	struct nvmft_port_opts opts = { .size = sizeof(opts), .transport = nvmft_transport_tcp() };
+	struct nvmft_port_opts opts = {.size = sizeof(opts), .transport = nvmft_transport_tcp()};
 
 	(void)state;
 	nvmft_port_address(world->port, traddr, trsvcid);
@@ -172,10 +167,10 @@ static void test_address_is_free_after_removal(void **state)
 
 static void expect_family(const char *traddr, int family, const char *peer, bool reachable)
 {
-	const struct nvmft_port_opts opts = { .traddr = traddr };
+	const struct nvmft_port_opts opts = {.traddr = traddr};
 	struct world *world = tcp_world(&opts);
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port_number(world)) };
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = in6.sin6_port };
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port_number(world))};
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = in6.sin6_port};
 	const struct sockaddr *sa = family == AF_INET ? (struct sockaddr *)&in : (struct sockaddr *)&in6;
 	int fd = socket(family, SOCK_STREAM, 0);
 
@@ -190,7 +185,7 @@ static void expect_family(const char *traddr, int family, const char *peer, bool
 
 static bool have_ipv6(void)
 {
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
 	int fd = socket(AF_INET6, SOCK_STREAM, 0);
 	bool have = fd >= 0 && bind(fd, (struct sockaddr *)&in6, sizeof(in6)) == 0;
 
@@ -216,8 +211,7 @@ static void test_serve_on_a_port_of_another_transport(void **state)
 {
 	struct world *world = *state;
 	const struct nvmft_port_opts opts = {
-		.size = sizeof(opts), .transport = nvmft_transport_loopback(), .traddr = "x", .trsvcid = "y"
-	};
+		.size = sizeof(opts), .transport = nvmft_transport_loopback(), .traddr = "x", .trsvcid = "y"};
 	struct nvmft_port *port;
 	int fds[2];
 
@@ -240,6 +234,19 @@ static void test_serve_then_remove_the_port(void **state)
 	assert_int_equal(nvmft_port_remove(world->port, NULL), 0);
 	assert_true(is_closed(world, fds[0]));
 	close(fds[0]);
+}
+
+/* Whoever accepts connections may not know yet that the target is stopped. */
+static void test_serve_after_the_stop(void **state)
+{
+	struct world *world = *state;
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	world_stop(world);
+	assert_int_equal(nvmft_tcp_serve(world->port, world->group, fds[1]), -ESHUTDOWN);
+	close(fds[0]);
+	close(fds[1]);
 }
 
 /* A descriptor that was made non-blocking by whoever accepted it. */
@@ -267,7 +274,7 @@ static void test_serve_something_that_is_no_socket(void **state)
 
 static void test_limit_of_pending_connections_per_address(void **state)
 {
-	const struct nvmft_port_opts opts = { .max_pending_per_address = 2 };
+	const struct nvmft_port_opts opts = {.max_pending_per_address = 2};
 	struct world *world = tcp_world(&opts);
 	int fds[4];
 
@@ -290,9 +297,56 @@ static void test_limit_of_pending_connections_per_address(void **state)
 	world_destroy(world);
 }
 
+static struct nvmft_poll_group *place(void *ctx, struct nvmft_port *port)
+{
+	(void)port;
+	return *(struct nvmft_poll_group **)ctx;
+}
+
+static void settle_both(struct world *world, struct nvmft_poll_group *group)
+{
+	for (int i = 0; i < 50; i++) {
+		assert_true(nvmft_poll(group, 0) >= 0);
+		assert_true(nvmft_poll(world->group, 0) >= 0);
+	}
+}
+
+/* Accepted in one group, served in another; and the port goes while a connection is between the two. */
+static void test_connection_travels_to_its_group(void **state)
+{
+	struct nvmft_poll_group *group = NULL;
+	const struct nvmft_port_opts opts = {.place = place, .place_ctx = &group};
+	struct world *world = tcp_world(&opts);
+	uint8_t bytes[128];
+	int fd;
+
+	(void)state;
+	assert_int_equal(nvmft_poll_group_create(world->target, &group), 0);
+	fd = connect_from(world, 1);
+	wire_icreq_bytes(bytes);
+	assert_int_equal(send(fd, bytes, sizeof(bytes), MSG_NOSIGNAL), sizeof(bytes));
+	/* The group that accepts has done its part; nothing answers before the other one runs. */
+	world_settle(world);
+	assert_int_equal(recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT), -1);
+	settle_both(world, group);
+	assert_int_equal(recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT), 128);
+	close(fd);
+	settle_both(world, group);
+	assert_int_equal(world_stats(world).connections, 0);
+	fd = connect_from(world, 1);
+	assert_int_equal(nvmft_port_remove(world->port, NULL), 0);
+	world_settle(world);
+	settle_both(world, group);
+	assert_true(is_closed(world, fd));
+	close(fd);
+	settle_both(world, group);
+	world->other = group;
+	world_destroy(world);
+}
+
 static void reset(int fd)
 {
-	const struct linger linger = { .l_onoff = 1 };
+	const struct linger linger = {.l_onoff = 1};
 
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 	close(fd);
@@ -302,9 +356,9 @@ static void reset(int fd)
 static void test_storm_of_resets(void **state)
 {
 	struct world *world = tcp_world(NULL);
-	struct sockaddr_in to = { .sin_family = AF_INET,
-				  .sin_port = htons(port_number(world)),
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in to = {.sin_family = AF_INET,
+				 .sin_port = htons(port_number(world)),
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	uint8_t bytes[128];
 
 	(void)state;
@@ -331,8 +385,8 @@ static void test_storm_of_resets(void **state)
 /* Out of descriptors: no spinning, the log says so once, and accepting goes on when there are some. */
 static void test_no_file_descriptors_left(void **state)
 {
-	struct rlimit before, low = { 0 };
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct rlimit before, low = {0};
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fds[8], hog[64], nhog = 0, nlogged = 0;
 	struct world *world;
 
@@ -381,9 +435,11 @@ int main(void)
 		cmocka_unit_test(test_families),
 		T(test_serve_on_a_port_of_another_transport),
 		T(test_serve_then_remove_the_port),
+		T(test_serve_after_the_stop),
 		T(test_serve_a_nonblocking_socket),
 		T(test_serve_something_that_is_no_socket),
 		cmocka_unit_test(test_limit_of_pending_connections_per_address),
+		cmocka_unit_test(test_connection_travels_to_its_group),
 		cmocka_unit_test(test_storm_of_resets),
 		cmocka_unit_test(test_no_file_descriptors_left),
 	};

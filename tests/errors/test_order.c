@@ -15,15 +15,16 @@ static uint32_t next_random(uint32_t *seed)
 /* A PDU of a random kind, mostly well-formed by itself. Returns its length. */
 static size_t random_pdu(uint8_t *p, uint32_t *seed)
 {
-	static const uint8_t types[] = { ICREQ, H2C_TERM, CAPSULE, CAPSULE, CAPSULE, CAPSULE, H2C_DATA, R2T, C2H_DATA };
-	static const uint8_t hlens[] = { 128, 24, 72, 72, 72, 72, 24, 24, 24 };
+	static const uint8_t types[] = {ICREQ, H2C_TERM, CAPSULE, CAPSULE, CAPSULE, CAPSULE, H2C_DATA, R2T, C2H_DATA};
+	static const uint8_t hlens[] = {128, 24, 72, 72, 72, 72, 24, 24, 24};
 	uint32_t which = next_random(seed) % ARRAY_SIZE(types);
 	uint32_t data = types[which] == CAPSULE || types[which] == H2C_DATA ? next_random(seed) % 3 * 512 : 0;
 	uint32_t plen = hlens[which] + data;
 
 	for (uint32_t i = 0; i < plen; i++)
 		p[i] = next_random(seed) % 3 ? 0 : (uint8_t)next_random(seed);
-	wire_header(p, types[which], types[which] == H2C_DATA ? F_LAST : 0, hlens[which], data ? hlens[which] : 0, plen);
+	wire_header(p, types[which], types[which] == H2C_DATA ? F_LAST : 0, hlens[which], data ? hlens[which] : 0,
+		    plen);
 	if (types[which] == H2C_DATA) {
 		put16(p + 8, (uint16_t)(next_random(seed) % 4));
 		put16(p + 10, (uint16_t)(next_random(seed) % 4));
@@ -106,8 +107,8 @@ static void test_every_bit_of_a_session_flipped(void **state)
 {
 	struct world *world = *state;
 	struct pair watch = wire_pair(world);
-	uint8_t bytes[4096], flipped[4096], data[1024], block[512] = { 0 };
-	struct wire proto = { 0 };
+	uint8_t bytes[4096], flipped[4096], data[1024], block[512] = {0};
+	struct wire proto = {0};
 	struct cmd cmd = cmd_connect(data, 1, 0, 31, 0xffff);
 	size_t len = 128;
 
@@ -145,7 +146,7 @@ static struct cmd abort_cmd(uint16_t cid, uint16_t sqid, uint16_t victim)
 static void test_abort_storm(void **state)
 {
 	struct pair pair = wire_pair(*state);
-	bool open[32] = { false };
+	bool open[32] = {false};
 	struct cmd cmd = cmd_make(0x0c, 100, 0, SGL_NONE, 0);
 	unsigned int left = 21;
 	struct pdu pdu;
@@ -157,7 +158,7 @@ static void test_abort_storm(void **state)
 		wire_r2t(pair.io, cid, 4096);
 	}
 	for (uint16_t cid = 0; cid < 20; cid++) {
-		static const uint16_t sqids[] = { 0, 1, 1, 0, 7, 0xffff };
+		static const uint16_t sqids[] = {0, 1, 1, 0, 7, 0xffff};
 		uint16_t victim = cid % 6 == 3 ? 100 : cid % 6 == 0 ? (uint16_t)(cid - 1) : (uint16_t)(cid % 5);
 
 		cmd = abort_cmd(cid, sqids[cid % 6], victim);
@@ -185,7 +186,7 @@ static void test_abort_of_a_write_whose_data_is_on_its_way(void **state)
 	struct pair pair = wire_pair(*state);
 	static uint8_t pattern[4096];
 	struct cmd cmd = cmd_rw(0x01, 9, 0, 8, SGL_TRANSPORT);
-	struct h2c h2c = { .cid = 9, .len = 4096, .last = true };
+	struct h2c h2c = {.cid = 9, .len = 4096, .last = true};
 	uint16_t status;
 	struct pdu pdu;
 
@@ -224,10 +225,21 @@ static void test_more_aers_than_the_limit(void **state)
 
 static void test_log_pages_at_every_offset(void **state)
 {
-	static const uint8_t pages[] = { 0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x70, 0x80, 0xff };
-	static const uint64_t offsets[] = { 0,	  1,	    4,		   60,		     64,		 508, 512,
-					    4092, 0xfffffc, UINT32_MAX - 3, UINT64_C(1) << 32, UINT64_C(1) << 63, UINT64_MAX - 3 };
-	static const uint32_t numds[] = { 1, 2, 128, 1024 };
+	static const uint8_t pages[] = {0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x70, 0x80, 0xff};
+	static const uint64_t offsets[] = {0,
+					   1,
+					   4,
+					   60,
+					   64,
+					   508,
+					   512,
+					   4092,
+					   0xfffffc,
+					   UINT32_MAX - 3,
+					   UINT64_C(1) << 32,
+					   UINT64_C(1) << 63,
+					   UINT64_MAX - 3};
+	static const uint32_t numds[] = {1, 2, 128, 1024};
 	struct wire *admin = wire_admin(*state);
 
 	for (size_t p = 0; p < ARRAY_SIZE(pages); p++) {
@@ -307,11 +319,12 @@ static void test_controller_reset_with_transfers_open(void **state)
 static void test_fused_halves_that_do_not_belong_together(void **state)
 {
 	struct pair pair = wire_pair(*state);
-	uint8_t block[512] = { 0 };
+	uint8_t block[512] = {0};
 
 	for (uint8_t first = 0; first < 4; first++) {
 		for (uint8_t second = 0; second < 4; second++) {
-			struct cmd cmds[2] = { cmd_write_in_capsule(1, 0, block, 512), cmd_write_in_capsule(2, 0, block, 512) };
+			struct cmd cmds[2] = {cmd_write_in_capsule(1, 0, block, 512),
+					      cmd_write_in_capsule(2, 0, block, 512)};
 			uint8_t bytes[2 * (72 + 512)];
 			size_t len;
 
@@ -337,13 +350,39 @@ static void test_fused_halves_that_do_not_belong_together(void **state)
 	pair_close(&pair);
 }
 
+/* One half has its data and waits for the other, whose data never comes. */
+static void test_disconnect_while_half_of_a_fused_pair_waits(void **state)
+{
+	static const uint8_t block[512];
+
+	for (int first = SGL_CAPSULE; first <= SGL_TRANSPORT; first++) {
+		for (int second = SGL_CAPSULE; second <= SGL_TRANSPORT; second++) {
+			struct pair pair = wire_pair(*state);
+			struct cmd cmds[2] = {cmd_rw(0x05, 1, 0, 1, first), cmd_rw(0x01, 2, 0, 1, second)};
+
+			for (int i = 0; i < 2; i++) {
+				bool capsule = (i == 0 ? first : second) == SGL_CAPSULE;
+
+				cmds[i].sqe[1] |= (uint8_t)(1 << i);
+				cmds[i].data = capsule ? block : NULL;
+				cmds[i].data_len = capsule ? sizeof(block) : 0;
+				wire_cmd(pair.io, &cmds[i]);
+				if (!capsule)
+					wire_r2t(pair.io, (uint16_t)(i + 1), sizeof(block));
+			}
+			pair_close(&pair);
+		}
+	}
+	world_check_alive(*state);
+}
+
 /* A namespace goes while writes for it wait for their data. */
 static void test_namespace_removed_with_transfers_open(void **state)
 {
 	struct world *world = *state;
 	struct pair pair = wire_pair(world);
 	struct cmd cmd = cmd_rw(0x01, 9, 0, 8, SGL_TRANSPORT);
-	struct h2c h2c = { .cid = 9, .len = 4096, .last = true };
+	struct h2c h2c = {.cid = 9, .len = 4096, .last = true};
 	static uint8_t pattern[4096];
 
 	wire_cmd(pair.io, &cmd);
@@ -375,6 +414,7 @@ int main(void)
 		T(test_property_offsets_and_sizes),
 		T(test_controller_reset_with_transfers_open),
 		T(test_fused_halves_that_do_not_belong_together),
+		T(test_disconnect_while_half_of_a_fused_pair_waits),
 		T(test_namespace_removed_with_transfers_open),
 	};
 

@@ -233,7 +233,8 @@ void wire_expect_term(struct wire *wire, uint16_t fes, int64_t fei)
 			fail_msg("closed without a TermReq");
 	} while (pdu.type != C2H_TERM);
 	if (get16(pdu.bytes + 8) != fes || (fei >= 0 && get32(pdu.bytes + 10) != (uint64_t)fei))
-		fail_msg("TermReq FES %u FEI %u instead of %u %d", get16(pdu.bytes + 8), get32(pdu.bytes + 10), fes, (int)fei);
+		fail_msg("TermReq FES %u FEI %u instead of %u %d", get16(pdu.bytes + 8), get32(pdu.bytes + 10), fes,
+			 (int)fei);
 	assert_int_equal(pdu.hlen, 24);
 	assert_in_range(pdu.plen, 24, 152);
 	for (int i = 14; i < 24; i++)

@@ -3,8 +3,8 @@
 #define NVMFT_TESTS_WIRE_H
 
 /*
- * A peer that speaks NVMe/TCP by hand over a socketpair, well or badly, to a target in the same thread. It shares no code with the
- * transport: bytes are put where the specification has them.
+ * A peer that speaks NVMe/TCP by hand over a socketpair, well or badly, to a target in the same thread. It shares no
+ * code with the transport: bytes are put where the specification has them.
  */
 
 #include <setjmp.h>
@@ -41,11 +41,13 @@ enum { FES_FIELD = 1, FES_SEQUENCE = 2, FES_HDGST = 3, FES_RANGE = 4, FES_LIMIT 
 struct world {
 	struct nvmft_target *target;
 	struct nvmft_poll_group *group;
+	struct nvmft_poll_group *other; /* a second one, if the test made it: polled by world_destroy() */
 	struct nvmft_port *port;
 	struct nvmft_subsystem *subsystem;
 	struct nvmft_namespace *ns;
 	uint64_t now_ns;
 	int fds; /* open before */
+	bool stopped;
 	char log[65536];
 	size_t log_len;
 };
@@ -60,8 +62,9 @@ struct world_opts {
 int world_setup(void **state);
 int world_teardown(void **state);
 struct world *world_create(const struct world_opts *opts);
+void world_stop(struct world *world); /* what world_destroy() begins with */
 void world_destroy(struct world *world);
-void world_settle(struct world *world); /* poll until nothing happens any more */
+void world_settle(struct world *world);            /* poll until nothing happens any more */
 void world_pass(struct world *world, uint64_t ms); /* let time go by */
 struct nvmft_target_stats world_stats(struct world *world);
 /* The target still serves: a new host connects and reads. */
@@ -147,7 +150,7 @@ void wire_h2c(struct wire *wire, const struct h2c *h2c, const void *data);
 uint16_t wire_r2t(struct wire *wire, uint16_t cid, uint32_t len);
 
 /* Connected queues. */
-struct wire *wire_admin(struct world *world);                                  /* admin queue, controller enabled */
+struct wire *wire_admin(struct world *world); /* admin queue, controller enabled */
 struct wire *wire_admin_digests(struct world *world, bool hdgst, bool ddgst);
 struct wire *wire_io(struct wire *admin, uint16_t qid, uint16_t sqsize, bool no_flow_control);
 /* Both at once; wire_close() of the pair. */

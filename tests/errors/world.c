@@ -45,7 +45,7 @@ static void open_target(struct world *world, const struct world_opts *opts)
 	target_opts.size = sizeof(target_opts);
 	target_opts.now_ns = world_now;
 	target_opts.time_ctx = world;
-	target_opts.log = (struct nvmft_log_sink){ .write = world_log, .ctx = world };
+	target_opts.log = (struct nvmft_log_sink){.write = world_log, .ctx = world};
 	assert_int_equal(nvmft_target_create(&target_opts, &world->target), 0);
 	assert_int_equal(nvmft_poll_group_create(world->target, &world->group), 0);
 }
@@ -68,13 +68,11 @@ static void open_port(struct world *world, const struct world_opts *opts)
 
 static void open_subsystem(struct world *world)
 {
-	const struct nvmft_subsystem_opts opts = { .size = sizeof(opts), .nqn = WIRE_NQN, .allow_any_host = true };
-	const struct nvmft_memory_opts memory = { .size = sizeof(memory),
-						  .bytes = (uint64_t)WIRE_BLOCKS * WIRE_BLOCK,
-						  .block_size = WIRE_BLOCK };
-	const struct nvmft_namespace_opts ns = { .size = sizeof(ns),
-						 .backend = nvmft_backend_memory(),
-						 .backend_opts = &memory };
+	const struct nvmft_subsystem_opts opts = {.size = sizeof(opts), .nqn = WIRE_NQN, .allow_any_host = true};
+	const struct nvmft_memory_opts memory = {
+		.size = sizeof(memory), .bytes = (uint64_t)WIRE_BLOCKS * WIRE_BLOCK, .block_size = WIRE_BLOCK};
+	const struct nvmft_namespace_opts ns = {
+		.size = sizeof(ns), .backend = nvmft_backend_memory(), .backend_opts = &memory};
 
 	assert_int_equal(nvmft_subsystem_create(world->target, &opts, &world->subsystem), 0);
 	assert_int_equal(nvmft_namespace_add(world->subsystem, &ns, &world->ns), 0);
@@ -107,16 +105,27 @@ static void stopped(struct nvmft_done *done, int result)
 	((struct stop *)done)->over = true;
 }
 
-void world_destroy(struct world *world)
+void world_stop(struct world *world)
 {
-	struct stop stop = { .done.fn = stopped };
-	int fds = world->fds;
+	struct stop stop = {.done.fn = stopped};
 
+	world->stopped = true;
 	world_settle(world);
 	assert_int_equal(nvmft_target_stop(world->target, &stop.done), 0);
-	for (int i = 0; i < 100000 && !stop.over; i++)
+	for (int i = 0; i < 100000 && !stop.over; i++) {
 		nvmft_poll(world->group, 0);
+		if (world->other)
+			nvmft_poll(world->other, 0);
+	}
 	assert_true(stop.over);
+}
+
+void world_destroy(struct world *world)
+{
+	int fds = world->fds;
+
+	if (!world->stopped)
+		world_stop(world);
 	assert_int_equal(world_stats(world).connections, 0);
 	assert_int_equal(world_stats(world).data_bytes, 0);
 	assert_int_equal(nvmft_target_destroy(world->target), 0);
@@ -158,7 +167,7 @@ void world_pass(struct world *world, uint64_t ms)
 
 struct nvmft_target_stats world_stats(struct world *world)
 {
-	struct nvmft_target_stats stats = { .size = sizeof(stats) };
+	struct nvmft_target_stats stats = {.size = sizeof(stats)};
 
 	assert_int_equal(nvmft_target_stats(world->target, &stats), 0);
 	return stats;

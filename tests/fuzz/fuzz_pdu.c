@@ -13,7 +13,7 @@
 #include "fuzz.h"
 #include "wire.h"
 
-#define STAGE(mode) ((mode) & 3)
+#define STAGE(mode) ((mode)&3)
 #define MODE_DIGESTS 4
 #define MODE_FIX 8
 #define INPUT_MAX 65536u

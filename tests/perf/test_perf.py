@@ -48,6 +48,10 @@ class Usage(Case):
 
     def test_bad_port(self):
         self.check('expected tcp:HOST', 'tcp:127.0.0.1:http', '--subsystem', NQN)
+        self.check('expected tcp:HOST', 'tcp:127.0.0.1:65536', '--subsystem', NQN)
+
+    def test_discovery_is_text_only(self):
+        self.check('--json does not go with --discover', 'tcp:127.0.0.1', '--discover', '--json')
 
     def test_subsystem_is_required(self):
         self.check('--subsystem NQN is required', 'tcp:127.0.0.1')

@@ -93,13 +93,8 @@ static int open_socket(const struct tcp_port *port, const struct addrinfo *ai)
 
 static void log_errno(struct nvmft_port *port, const struct nvmft_port_config *config, int err)
 {
-	char text[128] = "";
-	/* GNU strerror_r may return a string of its own. */
-	const char *message = strerror_r(-err, text, sizeof(text));
-	const char *field = err == -EADDRNOTAVAIL || err == -EAFNOSUPPORT || err == -EINVAL ? "traddr" : "trsvcid";
-
-	nvmft_port_log(port, NVMFT_LOG_ERROR, "cannot listen on traddr \"%s\" trsvcid \"%s\": %s: %s", config->traddr,
-		       config->trsvcid, field, message);
+	nvmft_port_log(port, NVMFT_LOG_ERROR, "cannot listen on traddr \"%s\", trsvcid \"%s\": %s", config->traddr,
+		       config->trsvcid, strerrordesc_np(-err));
 }
 
 /* The address with the port number that the kernel chose. */
@@ -175,6 +170,17 @@ static void port_put(struct tcp_port *port)
 	nvmft_poll_group_call(port->group, &port->closed_call);
 }
 
+/* For those who hold no reference: false once the port has told that it is closed. */
+static bool port_get_live(struct tcp_port *port)
+{
+	unsigned int users = atomic_load(&port->users);
+
+	while (users)
+		if (atomic_compare_exchange_weak(&port->users, &users, users + 1))
+			return true;
+	return false;
+}
+
 /* A connection on its way to its poll group. */
 struct arrival {
 	struct nvmft_call call;
@@ -199,8 +205,11 @@ static int send_to_group(struct tcp_port *port, struct nvmft_poll_group *group, 
 
 	if (!arrival)
 		return -ENOMEM;
+	if (!port_get_live(port)) {
+		free(arrival);
+		return -ESHUTDOWN;
+	}
 	*arrival = (struct arrival){.call.fn = arrive, .port = port, .group = group, .fd = fd};
-	atomic_fetch_add(&port->users, 1);
 	nvmft_poll_group_call(group, &arrival->call);
 	return 0;
 }
@@ -245,7 +254,8 @@ static void stopped(struct tcp_port *port)
 static void accept_failed(struct tcp_port *port, int err)
 {
 	if (port->retry_ms == 0)
-		nvmft_port_log(port->tp->port, NVMFT_LOG_WARN, "cannot accept connections for now (errno %d)", -err);
+		nvmft_port_log(port->tp->port, NVMFT_LOG_WARN, "cannot accept connections for now: %s",
+			       strerrordesc_np(-err));
 	port->retry_ms = port->retry_ms ? port->retry_ms * 2 : RETRY_FIRST_MS;
 	if (port->retry_ms > RETRY_MAX_MS)
 		port->retry_ms = RETRY_MAX_MS;

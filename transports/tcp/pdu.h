@@ -133,7 +133,9 @@ _Static_assert(offsetof(struct tcp_r2t, r2tl) == 16, "R2T: R2TL");
 struct tcp_params {
 	bool ready; /* ICReq was answered */
 	bool hdgst, ddgst;
-	uint8_t hpda, cpda;
+	uint8_t cpda;
+	uint8_t c2h_pdo;  /* PDO of C2HData, as HPDA and the header digest want it */
+	uint64_t c2h_hdr; /* common header of C2HData without its data's length, as a number */
 	uint32_t maxh2cdata;
 	uint32_t max_in_capsule;
 };
@@ -170,6 +172,9 @@ struct tcp_transfer {
 	uint32_t received;
 	uint32_t length;
 };
+
+/* What an ICReq makes of the parameters. */
+void nvmft_tcp_agree(struct tcp_params *params, uint8_t hpda, bool hdgst, bool ddgst);
 
 /* nvmft_tcp_parse_header() - the first 8 bytes of a PDU that a controller receives. False: @err says why. */
 bool nvmft_tcp_parse_header(const uint8_t *bytes, const struct tcp_params *params, struct tcp_shape *shape,

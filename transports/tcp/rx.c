@@ -29,7 +29,7 @@ bool nvmft_tcp_rx_stopped(const struct tcp_conn *conn)
 
 static void icreq(struct tcp_conn *conn, const uint8_t *pdu)
 {
-	struct tcp_params *params = &conn->params;
+	const struct nvmft_tcp_opts *opts = &conn->port->opts;
 	struct tcp_icreq icreq;
 	struct tcp_error err;
 
@@ -37,12 +37,11 @@ static void icreq(struct tcp_conn *conn, const uint8_t *pdu)
 		nvmft_tcp_conn_dead(conn, &err, pdu, sizeof(icreq));
 		return;
 	}
-	params->hpda = icreq.hpda;
-	params->hdgst = (icreq.digest & TCP_IC_HDGST) && !conn->port->opts.no_hdgst;
-	params->ddgst = (icreq.digest & TCP_IC_DDGST) && !conn->port->opts.no_ddgst;
-	params->ready = true;
+	nvmft_tcp_agree(&conn->params, icreq.hpda, (icreq.digest & TCP_IC_HDGST) && !opts->no_hdgst,
+			(icreq.digest & TCP_IC_DDGST) && !opts->no_ddgst);
+	conn->rx.memo = false;
 	/* A digest is computed before the data is sent: lent pages could change in between. */
-	nvmft_queue_accept_lent(conn->queue, !params->ddgst);
+	nvmft_queue_accept_lent(conn->queue, !conn->params.ddgst);
 	conn->send_icresp = true;
 	nvmft_tcp_conn_dirty(conn);
 }
@@ -63,10 +62,11 @@ static void capsule(struct tcp_conn *conn, const uint8_t *pdu)
 	struct tcp_rx *rx = &conn->rx;
 	struct nvmft_request *request;
 	struct tcp_error err;
+	struct tcp_req *treq;
 	bool wanted;
 	int error = 0;
 
-	if (!nvmft_tcp_check_capsule(pdu, &rx->shape, &err)) {
+	if (rx->shape.data_len > 0 && !nvmft_tcp_check_capsule(pdu, &rx->shape, &err)) {
 		nvmft_tcp_conn_dead(conn, &err, pdu, sizeof(struct tcp_capsule_cmd));
 		return;
 	}
@@ -75,14 +75,19 @@ static void capsule(struct tcp_conn *conn, const uint8_t *pdu)
 		capsule_refused(conn, pdu, error);
 		return;
 	}
-	*tcp_req_of(request) = (struct tcp_req){.request = request};
+	treq = tcp_req_of(request);
+	treq->conn = conn;
+	treq->request = request;
+	treq->where = TCP_REQ_CORE;
+	treq->ddgst_bad = false;
+	treq->received = 0;
 	memcpy(&request->sqe, pdu + offsetof(struct tcp_capsule_cmd, sqe), sizeof(request->sqe));
 	request->in_capsule_len = rx->shape.data_len;
 	wanted = nvmft_request_start(request) && rx->shape.data_len > 0 && request->dir == NVMFT_DIR_FROM_HOST &&
 		 request->sgl == NVMFT_SGL_IN_CAPSULE;
 	if (wanted) {
 		nvmft_tcp_payload_begin(conn, request, request->sgl_offset, request->data_len, 0);
-		rx->wait = tcp_req_of(request)->where != TCP_REQ_CAPSULE;
+		rx->wait = treq->where != TCP_REQ_CAPSULE;
 	} else if (rx->shape.data_len > 0) {
 		nvmft_tcp_payload_begin(conn, NULL, 0, 0, 0);
 	}
@@ -155,14 +160,23 @@ static size_t stash(struct tcp_rx *rx, const uint8_t *p, size_t len, size_t want
 	return n;
 }
 
+/* Most headers are like the one before: a shape depends on nothing but these bytes and the parameters. */
 static bool shape(struct tcp_conn *conn, const uint8_t *p)
 {
+	struct tcp_rx *rx = &conn->rx;
 	struct tcp_error err;
+	uint64_t bytes;
 
-	conn->rx.shaped = nvmft_tcp_parse_header(p, &conn->params, &conn->rx.shape, &err);
-	if (!conn->rx.shaped)
+	memcpy(&bytes, p, sizeof(bytes));
+	rx->shaped = rx->memo && bytes == rx->shape_of;
+	if (rx->shaped)
+		return true;
+	rx->shaped = nvmft_tcp_parse_header(p, &conn->params, &rx->shape, &err);
+	rx->memo = rx->shaped;
+	rx->shape_of = bytes;
+	if (!rx->shaped)
 		nvmft_tcp_conn_dead(conn, &err, p, sizeof(struct tcp_hdr));
-	return conn->rx.shaped;
+	return rx->shaped;
 }
 
 static size_t header_bytes(struct tcp_conn *conn, const uint8_t *p, size_t len)

@@ -46,8 +46,8 @@ static int group_arm(struct nvmft_transport_group *transport_group)
 
 static void fetch(struct nvmft_request *request)
 {
-	struct tcp_conn *conn = tcp_conn_of(request->queue);
 	struct tcp_req *treq = tcp_req_of(request);
+	struct tcp_conn *conn = treq->conn;
 
 	/* On a connection that is not open it only waits to be released. */
 	if (request->sgl != NVMFT_SGL_IN_CAPSULE || !tcp_conn_open(conn)) {
@@ -63,7 +63,7 @@ static void fetch(struct nvmft_request *request)
 
 static void respond(struct nvmft_request *request)
 {
-	struct tcp_conn *conn = tcp_conn_of(request->queue);
+	struct tcp_conn *conn = tcp_req_of(request)->conn;
 
 	/* It was aborted while its in-capsule data waited for buffers: the data is dropped. */
 	if (conn->rx.req == request) {
@@ -76,12 +76,12 @@ static void respond(struct nvmft_request *request)
 /* As long as the R2T is not sent nobody else knows of the transfer. */
 static int fetch_abort(struct nvmft_request *request)
 {
-	struct tcp_conn *conn = tcp_conn_of(request->queue);
 	struct tcp_req *treq = tcp_req_of(request);
+	struct tcp_conn *conn = treq->conn;
 
 	if (treq->where != TCP_REQ_TX)
 		return -EBUSY;
-	TAILQ_REMOVE(&conn->txq, treq, link);
+	STAILQ_REMOVE(&conn->txq, treq, tcp_req, link);
 	nvmft_tcp_bulk_done(conn, request, request->data_len);
 	treq->where = TCP_REQ_CORE;
 	return 0;
@@ -96,6 +96,8 @@ static void queue_live(struct nvmft_queue *queue)
 {
 	struct tcp_conn *conn = tcp_conn_of(queue);
 
+	conn->rx.memo = false;
+	conn->success_ok = nvmft_queue_sqhd_disabled(queue);
 	if (!nvmft_queue_admin(queue))
 		conn->params.max_in_capsule = conn->port->in_capsule_size;
 }

@@ -45,8 +45,7 @@
 
 #define TCP_TX_IOVS 256u
 #define TCP_TX_SCRATCH 8192u
-/* Data bytes of one send: large enough to fill a socket's buffer, small enough to free buffers while the next is built.
- */
+/* Data bytes of one send: enough to fill a socket's buffer; beyond that buffers are better freed in between. */
 #define TCP_TX_BATCH_BYTES (1024u * 1024)
 #define TCP_TX_BATCHES_KEPT 256u
 
@@ -106,8 +105,9 @@ enum tcp_tx_kind {
 
 /* The transport's private bytes of a request. Reset by rx when the capsule arrives. */
 struct tcp_req {
+	struct tcp_conn *conn;
 	struct nvmft_request *request;
-	TAILQ_ENTRY(tcp_req) link;
+	STAILQ_ENTRY(tcp_req) link;
 	uint8_t where; /* enum tcp_req_where */
 	uint8_t kind;  /* enum tcp_tx_kind */
 	bool ddgst_bad;
@@ -115,10 +115,10 @@ struct tcp_req {
 	uint16_t ttag;
 	uint32_t received; /* of the R2T's data */
 	uint32_t next_iov; /* of response data */
-	uint32_t tx_bytes; /* counted in conn->tx_bytes */
+	uint32_t tx_bytes; /* of response data; 0: only a completion entry is sent */
 	uint32_t ddgst;    /* of response data, as sent */
 };
-TAILQ_HEAD(tcp_req_list, tcp_req);
+STAILQ_HEAD(tcp_req_list, tcp_req);
 
 enum tcp_conn_state {
 	TCP_CONN_OPEN,
@@ -150,6 +150,8 @@ struct tcp_rx {
 	bool direct;   /* the receive in progress goes to the command's buffer */
 	bool more;     /* the socket had more than the last receive took */
 	struct tcp_shape shape;
+	uint64_t shape_of; /* the 8 bytes that @shape was made from, if @memo */
+	bool memo;
 	uint32_t left; /* bytes of padding or data to come */
 	uint32_t lead; /* of data: those in front of what the command wants */
 	uint32_t sink; /* of data: those that the command wants */
@@ -180,6 +182,7 @@ struct tcp_conn {
 	bool starved;
 	bool send_icresp;
 	bool send_term;
+	bool success_ok; /* C2HData may stand for the response, see tx.c */
 	struct tcp_params params;
 	struct nvmft_ring_op rx_op, tx_op;
 	TAILQ_ENTRY(tcp_conn) link; /* group's dirty or starved */

@@ -25,7 +25,10 @@ struct tx_batch {
 	size_t left; /* bytes not yet sent */
 	uint32_t niov;
 	uint32_t used;            /* of @scratch */
+	uint8_t *end;             /* behind the last byte of the last iov */
 	struct tcp_req_list reqs; /* to be released when all is sent */
+	uint32_t nreqs;
+	uint64_t data; /* bytes in their responses */
 	struct iovec iov[TCP_TX_IOVS];
 	uint8_t scratch[TCP_TX_SCRATCH]; /* headers and digests */
 };
@@ -48,7 +51,10 @@ static struct tx_batch *batch_get(struct tcp_group *tg)
 	batch->left = 0;
 	batch->niov = 0;
 	batch->used = 0;
-	TAILQ_INIT(&batch->reqs);
+	batch->end = NULL;
+	STAILQ_INIT(&batch->reqs);
+	batch->nreqs = 0;
+	batch->data = 0;
 	return batch;
 }
 
@@ -73,13 +79,12 @@ static void batch_put(struct tcp_group *tg, struct tx_batch *batch)
 
 static void batch_add(struct tx_batch *batch, void *base, size_t len)
 {
-	struct iovec *last = batch->niov ? &batch->iov[batch->niov - 1] : NULL;
-
 	batch->left += len;
-	if (last && (uint8_t *)last->iov_base + last->iov_len == base)
-		last->iov_len += len;
+	if (batch->end == base)
+		batch->iov[batch->niov - 1].iov_len += len;
 	else
 		batch->iov[batch->niov++] = (struct iovec){.iov_base = base, .iov_len = len};
+	batch->end = (uint8_t *)base + len;
 }
 
 static uint8_t *batch_scratch(struct tx_batch *batch)
@@ -101,33 +106,18 @@ static bool batch_has_room(const struct tx_batch *batch)
 	       batch->left < TCP_TX_BATCH_BYTES;
 }
 
-static void untrack(struct tcp_conn *conn, struct tcp_req *treq)
-{
-	if (treq->kind != TCP_TX_RESPONSE)
-		return;
-	conn->tx_unsent--;
-	conn->tx_bytes -= treq->tx_bytes;
-}
-
-static void release(struct tcp_conn *conn, struct tcp_req *treq)
-{
-	untrack(conn, treq);
-	treq->where = TCP_REQ_CORE;
-	nvmft_request_release(treq->request);
-}
-
 static bool has_data(const struct nvmft_request *request)
 {
-	return request->dir == NVMFT_DIR_TO_HOST && request->data_len > 0 && request->cqe.status == 0;
+	return request->dir == NVMFT_DIR_TO_HOST && request->cqe.status == 0;
 }
 
 /*
  * C2HData may stand for the completion entry when that says nothing but success; SQHD is in it, so only on queues
- * without SQ flow control (NVMe TCP Transport 1.0, 3.6.2.10).
+ * without SQ flow control (NVMe TCP Transport 1.0, C2HData).
  */
 static bool is_success(const struct tcp_conn *conn, const struct nvmft_request *request)
 {
-	return nvmft_queue_sqhd_disabled(conn->queue) && request->cqe.dw0 == 0 && request->cqe.dw1 == 0;
+	return conn->success_ok && request->cqe.dw0 == 0 && request->cqe.dw1 == 0;
 }
 
 static uint32_t data_digest(const struct nvmft_request *request)
@@ -184,17 +174,20 @@ static bool add_data(struct tcp_conn *conn, struct tx_batch *batch, struct tcp_r
 /* False: the batch is full. */
 static bool add_response(struct tcp_conn *conn, struct tx_batch *batch, struct tcp_req *treq)
 {
-	if (has_data(treq->request)) {
+	if (treq->tx_bytes > 0) {
 		if (!add_data(conn, batch, treq))
 			return false;
-		TAILQ_REMOVE(&conn->txq, treq, link);
-		TAILQ_INSERT_TAIL(&batch->reqs, treq, link);
+		STAILQ_REMOVE_HEAD(&conn->txq, link);
+		STAILQ_INSERT_TAIL(&batch->reqs, treq, link);
+		batch->nreqs++;
+		batch->data += treq->tx_bytes;
 		return true;
 	}
 	/* The completion entry is in the batch now: the command is not needed any more. */
 	add_resp(conn, batch, treq->request);
-	TAILQ_REMOVE(&conn->txq, treq, link);
-	release(conn, treq);
+	STAILQ_REMOVE_HEAD(&conn->txq, link);
+	conn->tx_unsent--;
+	nvmft_request_release(treq->request);
 	return true;
 }
 
@@ -202,7 +195,7 @@ static void add_r2t(struct tcp_conn *conn, struct tx_batch *batch, struct tcp_re
 {
 	struct nvmft_request *request = treq->request;
 
-	TAILQ_REMOVE(&conn->txq, treq, link);
+	STAILQ_REMOVE_HEAD(&conn->txq, link);
 	if (nvmft_tcp_ttag_alloc(&conn->ttags, treq, &treq->ttag)) {
 		nvmft_tcp_bulk_done(conn, request, request->data_len);
 		treq->where = TCP_REQ_CORE;
@@ -229,7 +222,7 @@ static void fill(struct tcp_conn *conn, struct tx_batch *batch)
 	}
 	if (!tcp_conn_open(conn))
 		return;
-	while ((treq = TAILQ_FIRST(&conn->txq)) && batch_has_room(batch)) {
+	while ((treq = STAILQ_FIRST(&conn->txq)) && batch_has_room(batch)) {
 		if (treq->kind == TCP_TX_R2T)
 			add_r2t(conn, batch, treq);
 		else if (!add_response(conn, batch, treq))
@@ -239,7 +232,7 @@ static void fill(struct tcp_conn *conn, struct tx_batch *batch)
 
 static bool has_work(const struct tcp_conn *conn)
 {
-	return conn->send_icresp || conn->send_term || (tcp_conn_open(conn) && !TAILQ_EMPTY(&conn->txq));
+	return conn->send_icresp || conn->send_term || (tcp_conn_open(conn) && !STAILQ_EMPTY(&conn->txq));
 }
 
 void nvmft_tcp_tx_flush(struct tcp_conn *conn)
@@ -290,13 +283,14 @@ static void advance(struct tx_batch *batch, size_t sent)
 	}
 }
 
-static void release_list(struct tcp_conn *conn, struct tcp_req_list *list)
+/* Releasing may add to the list: the other half of a fused pair. */
+static void release_list(struct tcp_req_list *list)
 {
 	struct tcp_req *treq;
 
-	while ((treq = TAILQ_FIRST(list))) {
-		TAILQ_REMOVE(list, treq, link);
-		release(conn, treq);
+	while ((treq = STAILQ_FIRST(list))) {
+		STAILQ_REMOVE_HEAD(list, link);
+		nvmft_request_release(treq->request);
 	}
 }
 
@@ -304,7 +298,9 @@ static void batch_sent(struct tcp_conn *conn)
 {
 	struct tx_batch *batch = conn->batch;
 
-	release_list(conn, &batch->reqs);
+	conn->tx_unsent -= batch->nreqs;
+	conn->tx_bytes -= batch->data;
+	release_list(&batch->reqs);
 	conn->batch = NULL;
 	batch_put(conn->tg, batch);
 	/* The TermReq is out: nothing follows it. What the peer still sends is dropped until it closes. */
@@ -327,12 +323,13 @@ static void tx_complete(struct nvmft_ring_op *op, int res, unsigned int flags)
 		nvmft_tcp_conn_dead(conn, NULL, NULL, 0);
 		return;
 	}
+	if (res >= 0 && (size_t)res == conn->batch->left) {
+		batch_sent(conn);
+		return;
+	}
 	if (res > 0)
 		advance(conn->batch, (size_t)res);
-	if (conn->batch->left == 0)
-		batch_sent(conn);
-	else
-		nvmft_ring_start(conn->tg->group, op);
+	nvmft_ring_start(conn->tg->group, op);
 }
 
 static void tx_prep(struct nvmft_ring_op *op, struct io_uring_sqe *sqe)
@@ -344,7 +341,7 @@ static void tx_prep(struct nvmft_ring_op *op, struct io_uring_sqe *sqe)
 
 void nvmft_tcp_tx_init(struct tcp_conn *conn)
 {
-	TAILQ_INIT(&conn->txq);
+	STAILQ_INIT(&conn->txq);
 	conn->tx_op.prep = tx_prep;
 	conn->tx_op.complete = tx_complete;
 }
@@ -365,29 +362,36 @@ void nvmft_tcp_tx_queue(struct tcp_conn *conn, struct nvmft_request *request, en
 	} else if (request->data_len >= TCP_RX_BULK) {
 		conn->bulk_bytes += request->data_len;
 	}
-	TAILQ_INSERT_TAIL(&conn->txq, treq, link);
+	STAILQ_INSERT_TAIL(&conn->txq, treq, link);
 	nvmft_tcp_conn_dirty(conn);
 }
 
-/* The connection is gone, and no operation is on the ring: give back what waits to be sent or received. */
+/*
+ * The connection is gone, and no operation is on the ring: give back what waits to be sent or received. Queued requests
+ * are last and one by one: releasing half of a fused pair brings the response of the other half.
+ */
 void nvmft_tcp_tx_release_all(struct tcp_conn *conn)
 {
+	struct tcp_req *treq;
+
 	if (conn->starved)
 		TAILQ_REMOVE(&conn->tg->starved, conn, link);
 	conn->starved = false;
 	if (conn->batch) {
-		release_list(conn, &conn->batch->reqs);
+		release_list(&conn->batch->reqs);
 		batch_put(conn->tg, conn->batch);
 		conn->batch = NULL;
 	}
-	release_list(conn, &conn->txq);
 	for (uint32_t i = 0; i < conn->ttags.nslots; i++) {
-		struct tcp_req *treq = nvmft_tcp_ttag_find(&conn->ttags, (uint16_t)i);
-
+		treq = nvmft_tcp_ttag_find(&conn->ttags, (uint16_t)i);
 		if (treq)
 			nvmft_request_release(treq->request);
 	}
 	nvmft_tcp_ttags_fini(&conn->ttags);
+	while ((treq = STAILQ_FIRST(&conn->txq))) {
+		STAILQ_REMOVE_HEAD(&conn->txq, link);
+		nvmft_request_release(treq->request);
+	}
 }
 
 void nvmft_tcp_tx_group_fini(struct tcp_group *tg)

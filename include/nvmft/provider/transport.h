@@ -67,7 +67,7 @@ struct nvmft_port_config {
  * @trtype: transport type of the discovery log (NVMe Base 2.0, figure 294); 254 intra-host, i.e. loopback
  * @sgl_kinds: kinds of enum nvmft_sgl_kind that capsules of this transport may use, or'ed
  * @port_size, @group_size, @queue_size, @request_size: private bytes wanted; the core allocates them
- * @max_queue_depth: most entries of a queue; default of a port's option. 0: 1024
+ * @max_queue_depth: default of the port's option of that name. 0: 1024
  * @listen: required. Check the address and options, bind; do not accept yet. Context: control. -EINVAL,
  *        -EADDRINUSE, -EADDRNOTAVAIL..., with nvmft_port_log() saying why. On failure nothing is left behind.
  * @accept_start: required. Accept connections from now on. Context: the thread of the group that serves the listener.
@@ -252,6 +252,7 @@ NVMFT_API void nvmft_request_fetch_failed(struct nvmft_request *request, nvmft_s
  * nvmft_request_release() - the response was sent, or never will be because the connection is gone
  *
  * Also ends a request in FETCHING or RECEIVED when its connection is gone.
+ * If that was half of a fused pair, the other half may be given to ops->respond from inside, and is to be released too.
  */
 NVMFT_API void nvmft_request_release(struct nvmft_request *request);
 

@@ -165,5 +165,44 @@ verify_start() {
 }
 verify_wait() { wait $FIO || fail "$(cat verify.out)"; cat verify.out; }
 
+# ---- a target in the guest, for devices that only the guest has
+
+# Put the programs that the host side shares, and libraries that are missing here, where they start fast.
+inner_programs() {
+	local f
+	[ -d /tmp/bin ] && return
+	[ -x /host/bin/nvmft-target ] || fail "no target in /host/bin"
+	mkdir /tmp/bin
+	for f in /host/bin/*; do
+		[ -e "/usr/lib/x86_64-linux-gnu/${f##*/}" ] || cp "$f" /tmp/bin/
+	done
+}
+# inner_target ARGUMENTS...: start it and wait until it accepts connections, on 127.0.0.1
+inner_target() {
+	inner_programs
+	inner_start --listen tcp:127.0.0.1:$PORT --subsystem $NQN "$@"
+}
+inner_start() {
+	LD_LIBRARY_PATH=/tmp/bin /tmp/bin/nvmft-target "$@" > inner.log 2>&1 &
+	INNER=$!
+	local t=100
+	until grep -qx ready inner.log; do
+		t=$((t - 1))
+		kill -0 $INNER 2> /dev/null && [ $t -gt 0 ] || fail "no target: $(cat inner.log)"
+		sleep 0.1
+	done
+}
+inner_connect() { connect -a 127.0.0.1 "$@" > /dev/null; }
+inner_end() {
+	kill $INNER
+	wait $INNER || fail "the target ended with status $?: $(cat inner.log)"
+}
+# ssd NSID: the character device of a namespace of the emulated SSD
+ssd() {
+	local b
+	modprobe nvme
+	b=$(disk "$1" nqn.2019-08.org.qemu:NVMFT-SSD) && echo "/dev/ng${b#/dev/nvme}"
+}
+
 # A private extension, see README.md.
 [ ! -e /host/local.sh ] || . /host/local.sh

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <nvme/types.h>
+
+#include "model.h"
+
+#define BAR_LEN 8192u
+#define MQES 255u
+#define CAP_TO 4u
+
+static struct model *to_model(struct device *dev)
+{
+	return (struct model *)(void *)dev;
+}
+
+void *model_at(struct model *m, uint64_t iova, size_t len)
+{
+	assert_true(m->master);
+	for (unsigned int i = 0; i < MODEL_MAPS; i++) {
+		const struct model_map *map = &m->maps[i];
+
+		if (map->base && iova >= map->iova && iova - map->iova + len <= map->len)
+			return map->base + (iova - map->iova);
+	}
+	fail_msg("DMA fault at 0x%llx", (unsigned long long)iova);
+	return NULL;
+}
+
+unsigned int model_nmaps(const struct model *m)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < MODEL_MAPS; i++)
+		n += m->maps[i].base != NULL;
+	return n;
+}
+
+static int model_map(struct device *dev, void *base, size_t len, uint64_t iova)
+{
+	struct model *m = to_model(dev);
+
+	for (unsigned int i = 0; i < MODEL_MAPS; i++) {
+		const struct model_map *map = &m->maps[i];
+
+		assert_false(map->base && iova < map->iova + map->len && map->iova < iova + len);
+	}
+	for (unsigned int i = 0; i < MODEL_MAPS; i++) {
+		if (m->maps[i].base)
+			continue;
+		m->maps[i] = (struct model_map){base, len, iova};
+		return 0;
+	}
+	return -1;
+}
+
+static void model_unmap(struct device *dev, uint64_t iova, size_t len)
+{
+	struct model *m = to_model(dev);
+
+	for (unsigned int i = 0; i < MODEL_MAPS; i++) {
+		if (!m->maps[i].base || m->maps[i].iova != iova)
+			continue;
+		assert_int_equal(m->maps[i].len, len);
+		m->maps[i].base = NULL;
+		return;
+	}
+	fail_msg("unmapped what is not mapped");
+}
+
+static int model_bus_master(struct device *dev, bool on)
+{
+	to_model(dev)->master = on;
+	return 0;
+}
+
+static uint64_t model_now(struct device *dev)
+{
+	return to_model(dev)->now;
+}
+
+static void model_pause(struct device *dev, uint64_t ns)
+{
+	to_model(dev)->now += ns;
+	model_step(to_model(dev));
+}
+
+static void model_close(struct device *dev)
+{
+	to_model(dev)->closed = true;
+}
+
+static const struct device_ops model_ops = {
+	.map = model_map,
+	.unmap = model_unmap,
+	.bus_master = model_bus_master,
+	.now = model_now,
+	.pause = model_pause,
+	.close = model_close,
+};
+
+struct model *model_create(void)
+{
+	struct model *m = calloc(1, sizeof(*m));
+
+	assert_non_null(m);
+	m->bar = calloc(1, BAR_LEN);
+	assert_non_null(m->bar);
+	m->dev.ops = &model_ops;
+	m->dev.backend = &m->backend;
+	m->dev.bar = m->bar;
+	m->dev.bar_len = BAR_LEN;
+	m->dev.iova_first = UINT64_C(1) << 32;
+	m->dev.iova_last = (UINT64_C(1) << 39) - 1;
+	m->ready_delay = 1000000;
+	m->granted = MODEL_QUEUES;
+	reg_write64(m->bar, NVME_REG_CAP, MQES | (uint64_t)CAP_TO << 24 | UINT64_C(1) << 37);
+	return m;
+}
+
+void model_free(struct model *m)
+{
+	free(m->bar);
+	free(m);
+}
+
+void model_vanish(struct model *m)
+{
+	memset(m->bar, 0xff, BAR_LEN);
+	m->never_ready = true;
+}
+
+void model_fatal(struct model *m)
+{
+	reg_write32(m->bar, NVME_REG_CSTS, reg_read32(m->bar, NVME_REG_CSTS) | CSTS_CFS);
+}
+
+/* ---- registers ---- */
+
+static void reset(struct model *m)
+{
+	memset(m->queues, 0, sizeof(m->queues));
+	m->nheld = 0;
+	memset(m->bar + REG_DOORBELLS, 0, BAR_LEN - REG_DOORBELLS);
+}
+
+static void enable(struct model *m)
+{
+	uint32_t aqa = reg_read32(m->bar, NVME_REG_AQA);
+
+	reset(m);
+	m->enables++;
+	m->queues[0] = (struct model_queue){
+		.sq_live = true,
+		.cq_live = true,
+		.sq = reg_read64(m->bar, NVME_REG_ASQ),
+		.cq = reg_read64(m->bar, NVME_REG_ACQ),
+		.sq_entries = (aqa & 0xfff) + 1,
+		.cq_entries = (aqa >> 16 & 0xfff) + 1,
+		.phase = 1,
+	};
+}
+
+static void registers(struct model *m)
+{
+	uint32_t cc = reg_read32(m->bar, NVME_REG_CC), csts = reg_read32(m->bar, NVME_REG_CSTS);
+
+	if ((cc ^ m->cc) & CC_EN)
+		m->ready_at = m->now + m->ready_delay;
+	if (cc & ~m->cc & CC_EN)
+		enable(m);
+	if (cc & CC_SHN_NORMAL && !(m->cc & CC_SHN_MASK)) {
+		m->shutdowns++;
+		csts |= CSTS_SHST_DONE;
+	}
+	m->cc = cc;
+	if (!m->never_ready && m->now >= m->ready_at && (csts & CSTS_RDY) != (cc & CC_EN))
+		csts = cc & CC_EN ? CSTS_RDY : 0;
+	reg_write32(m->bar, NVME_REG_CSTS, csts);
+}
+
+/* ---- commands ---- */
+
+void model_post(struct model *m, uint16_t qid, uint16_t cid, uint16_t status, uint32_t dw0)
+{
+	struct model_queue *q = &m->queues[qid];
+	struct nvmft_cqe *cqe = model_at(m, q->cq + q->cq_tail * sizeof(*cqe), sizeof(*cqe));
+	uint32_t head = reg_read32(m->bar, REG_DOORBELLS + 8u * qid + 4);
+
+	/* Full: the driver gave more commands than it has room for completions. */
+	assert_int_not_equal((q->cq_tail + 1) % q->cq_entries, head);
+	*cqe = (struct nvmft_cqe){
+		.dw0 = htole32(dw0),
+		.sqhd = htole16((uint16_t)q->sq_head),
+		.sqid = htole16(qid),
+		.cid = htole16(cid),
+		.status = htole16((uint16_t)(status << 1 | q->phase)),
+	};
+	if (++q->cq_tail == q->cq_entries) {
+		q->cq_tail = 0;
+		q->phase ^= 1;
+	}
+}
+
+static uint64_t prp(const struct nvmft_sqe *sqe, int i)
+{
+	uint64_t value;
+
+	memcpy(&value, sqe->dptr + 8 * i, sizeof(value));
+	return le64toh(value);
+}
+
+static void identify(struct model *m, const struct nvmft_sqe *sqe)
+{
+	uint8_t *page = model_at(m, prp(sqe, 0), 4096), cns = (uint8_t)le32toh(sqe->cdw10);
+	struct nvme_id_ctrl *ctrl = (void *)page;
+	struct nvme_id_ns *ns = (void *)page;
+
+	memset(page, 0, 4096);
+	if (cns == 1) {
+		memcpy(ctrl->sn, "MODEL               ", sizeof(ctrl->sn));
+		ctrl->mdts = m->mdts;
+		ctrl->oncs = htole16(0x0d);
+		ctrl->vwc = 1;
+	} else if (cns == 0 && sqe->nsid == htole32(1)) {
+		ns->nsze = htole64(MODEL_BLOCKS);
+		ns->lbaf[0].ds = 9;
+		ns->lbaf[0].ms = htole16(m->ms);
+	}
+}
+
+static void admin(struct model *m, const struct nvmft_sqe *sqe)
+{
+	uint16_t cid = le16toh(sqe->cid), qid = (uint16_t)le32toh(sqe->cdw10);
+	struct model_queue *q = &m->queues[qid <= MODEL_QUEUES ? qid : 0];
+	uint32_t entries = (le32toh(sqe->cdw10) >> 16) + 1, dw0 = 0;
+
+	if (m->dead_admin)
+		return;
+	switch (sqe->opcode) {
+	case nvme_admin_identify:
+		identify(m, sqe);
+		break;
+	case nvme_admin_set_features:
+		dw0 = (m->granted - 1u) * 0x10001u;
+		break;
+	case nvme_admin_create_cq:
+		assert_false(q->cq_live);
+		*q = (struct model_queue){.cq_live = true, .cq = prp(sqe, 0), .cq_entries = entries, .phase = 1};
+		break;
+	case nvme_admin_create_sq:
+		assert_true(q->cq_live && !q->sq_live);
+		q->sq_live = true;
+		q->sq = prp(sqe, 0);
+		q->sq_entries = entries;
+		break;
+	case nvme_admin_delete_sq:
+		assert_true(q->sq_live);
+		q->sq_live = false;
+		break;
+	case nvme_admin_delete_cq:
+		assert_true(q->cq_live && !q->sq_live);
+		q->cq_live = false;
+		reg_write32(m->bar, REG_DOORBELLS + 8u * qid, 0);
+		reg_write32(m->bar, REG_DOORBELLS + 8u * qid + 4, 0);
+		break;
+	case nvme_admin_abort_cmd:
+		m->aborts++;
+		for (unsigned int i = 0; i < m->nheld && !m->keep_io_on_abort; i++) {
+			if (le16toh(m->held[i].sqe.cid) == le32toh(sqe->cdw10) >> 16) {
+				model_answer(m, i, 0x07);
+				break;
+			}
+		}
+		break;
+	case nvme_admin_async_event:
+		m->events_wanted++;
+		return;
+	}
+	model_post(m, 0, cid, 0, dw0);
+}
+
+/* Bytes of a command's data, page by page as the controller walks PRPs. */
+static void transfer(struct model *m, const struct nvmft_sqe *sqe, uint8_t *disk, size_t len, bool to_host)
+{
+	uint64_t at = prp(sqe, 0), *list = NULL;
+	size_t first = 4096 - (at & 4095), n = len < first ? len : first;
+	unsigned int i = 0;
+
+	if (len > first + 4096)
+		list = model_at(m, prp(sqe, 1), 4096);
+	while (len) {
+		uint8_t *host = model_at(m, at, n);
+
+		memcpy(to_host ? host : disk, to_host ? disk : host, n);
+		disk += n;
+		len -= n;
+		at = list ? le64toh(list[i++ % 512]) : prp(sqe, 1);
+		n = len < 4096 ? len : 4096;
+	}
+}
+
+static void run(struct model *m, const struct nvmft_sqe *sqe)
+{
+	uint64_t lba = le32toh(sqe->cdw10) | (uint64_t)le32toh(sqe->cdw11) << 32;
+	size_t len = ((le32toh(sqe->cdw12) & 0xffff) + 1) * (size_t)512;
+
+	if (sqe->opcode == nvme_cmd_read || sqe->opcode == nvme_cmd_write) {
+		assert_true(lba * 512 + len <= sizeof(m->disk));
+		transfer(m, sqe, m->disk + lba * 512, len, sqe->opcode == nvme_cmd_read);
+	} else if (sqe->opcode == nvme_cmd_write_zeroes) {
+		assert_true(lba * 512 + len <= sizeof(m->disk));
+		memset(m->disk + lba * 512, 0, len);
+	}
+}
+
+void model_answer(struct model *m, unsigned int i, uint16_t status)
+{
+	struct model_cmd cmd = m->held[i];
+
+	assert_true(i < m->nheld);
+	memmove(&m->held[i], &m->held[i + 1], (m->nheld - i - 1) * sizeof(m->held[0]));
+	m->nheld--;
+	if (!status)
+		run(m, &cmd.sqe);
+	model_post(m, cmd.qid, le16toh(cmd.sqe.cid), status, 0);
+}
+
+static void serve(struct model *m, uint16_t qid)
+{
+	struct model_queue *q = &m->queues[qid];
+	uint32_t tail = reg_read32(m->bar, REG_DOORBELLS + 8u * qid);
+
+	assert_true(tail < q->sq_entries);
+	while (q->sq_live && q->sq_head != tail) {
+		struct nvmft_sqe sqe = *(struct nvmft_sqe *)model_at(m, q->sq + q->sq_head * sizeof(sqe), sizeof(sqe));
+
+		q->sq_head = (q->sq_head + 1) % q->sq_entries;
+		if (qid == 0) {
+			admin(m, &sqe);
+			continue;
+		}
+		m->io_commands++;
+		assert_true(m->nheld < MODEL_HELD);
+		m->held[m->nheld++] = (struct model_cmd){sqe, qid};
+		if (!m->hold)
+			model_answer(m, m->nheld - 1, m->io_status);
+	}
+}
+
+void model_step(struct model *m)
+{
+	if (reg_read32(m->bar, NVME_REG_CSTS) == CSTS_GONE)
+		return;
+	registers(m);
+	if (!(reg_read32(m->bar, NVME_REG_CSTS) & CSTS_RDY) || reg_read32(m->bar, NVME_REG_CSTS) & CSTS_CFS)
+		return;
+	for (uint16_t qid = 0; qid <= MODEL_QUEUES; qid++)
+		if (m->queues[qid].sq_live)
+			serve(m, qid);
+}

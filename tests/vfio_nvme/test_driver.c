@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The driver against a controller in memory that follows a script. */
+#include <errno.h>
+
+#include "world.h"
+
+#define MS UINT64_C(1000000)
+#define SECOND (1000 * MS)
+
+static int setup(void **state)
+{
+	*state = world_create();
+	return 0;
+}
+
+static int setup_open(void **state)
+{
+	struct world *w = world_create();
+
+	*state = w;
+	return world_open(w, DEPTH);
+}
+
+static int teardown(void **state)
+{
+	world_free(*state);
+	return 0;
+}
+
+/* ---- reset and enable ---- */
+
+static void test_waits_as_long_as_cap_to_allows(void **state)
+{
+	struct world *w = *state;
+
+	w->m->ready_delay = 2400 * MS; /* CAP.TO 4: 2 s, and the driver grants half a second more for rounding */
+	assert_int_equal(world_open(w, DEPTH), 0);
+}
+
+static void test_gives_up_after_cap_to(void **state)
+{
+	struct world *w = *state;
+
+	w->m->ready_delay = 2600 * MS;
+	assert_int_equal(world_open(w, DEPTH), -ETIMEDOUT);
+	expect_log("CAP.TO");
+	assert_true(w->m->now >= 2500 * MS && w->m->now < 2700 * MS);
+	assert_true(w->m->closed);
+}
+
+static void test_resets_a_controller_that_runs(void **state)
+{
+	struct world *w = *state;
+
+	reg_write32(w->m->bar, 0x14, CC_EN);
+	w->m->cc = CC_EN;
+	reg_write32(w->m->bar, 0x1c, CSTS_RDY);
+	assert_int_equal(world_open(w, DEPTH), 0);
+	assert_int_equal(w->m->enables, 1);
+}
+
+static void test_open_without_a_device(void **state)
+{
+	struct world *w = *state;
+
+	model_vanish(w->m);
+	assert_int_equal(world_open(w, DEPTH), -ENODEV);
+	expect_log("0xffffffff");
+}
+
+static void test_open_with_a_silent_admin_queue(void **state)
+{
+	struct world *w = *state;
+
+	w->m->dead_admin = true;
+	assert_int_equal(world_open(w, DEPTH), -ETIMEDOUT);
+}
+
+static void test_refuses_metadata(void **state)
+{
+	struct world *w = *state;
+
+	w->m->ms = 8;
+	assert_int_equal(world_open(w, DEPTH), -EINVAL);
+	expect_log("metadata");
+}
+
+static void test_shuts_down_at_close(void **state)
+{
+	struct world *w = *state;
+
+	world_close(w);
+	assert_int_equal(w->m->shutdowns, 1);
+	assert_true(w->m->closed);
+	assert_false(reg_read32(w->m->bar, 0x14) & CC_EN);
+}
+
+static void test_depth_is_what_the_device_takes(void **state)
+{
+	struct world *w = *state;
+	struct nvmft_backend_info info = {.size = sizeof(info)};
+
+	assert_int_equal(world_open(w, 4000), 0);
+	assert_int_equal(nvmft_vfio_nvme_info(&w->m->backend, &info), 0);
+	assert_int_equal(info.depth, 255);
+	assert_true(info.needs_regions);
+}
+
+/* ---- queues ---- */
+
+/* Three times round, with as many open commands as there can be: phase bit, wrap and doorbells at every size. */
+static void test_wraps_at_every_size(void **state)
+{
+	struct world *w = *state;
+
+	for (uint32_t depth = 1; depth <= 40; depth++) {
+		struct test_io t[40];
+
+		w->m->closed = false;
+		assert_int_equal(world_open(w, depth), 0);
+		for (uint32_t round = 0; round < 4 + 3 * (depth < 4); round++) {
+			for (uint32_t i = 0; i < depth; i++)
+				submit(w, &t[i], NVMFT_IO_READ, i, 1, i * 4096);
+			pass(w);
+			for (uint32_t i = 0; i < depth; i++) {
+				assert_int_equal(t[i].done, 1);
+				assert_int_equal(t[i].io.status, 0);
+			}
+		}
+		world_close(w);
+		memset(&w->ch, 0, sizeof(w->ch));
+		memset(&w->vn, 0, sizeof(w->vn));
+	}
+}
+
+static void test_one_doorbell_per_pass(void **state)
+{
+	struct world *w = *state;
+	struct test_io t[3];
+
+	for (uint32_t i = 0; i < 3; i++)
+		submit(w, &t[i], NVMFT_IO_READ, i, 1, i * 4096);
+	assert_int_equal(reg_read32(w->m->bar, REG_DOORBELLS + 8), 0);
+	nvmft_vfio_flush(&w->channel);
+	assert_int_equal(reg_read32(w->m->bar, REG_DOORBELLS + 8), 3);
+	pass(w);
+	assert_int_equal(reg_read32(w->m->bar, REG_DOORBELLS + 12), 3);
+}
+
+static void test_completes_out_of_order(void **state)
+{
+	struct world *w = *state;
+	struct test_io t[4];
+
+	w->m->hold = true;
+	for (uint32_t i = 0; i < 4; i++)
+		submit(w, &t[i], NVMFT_IO_READ, i, 1, i * 4096);
+	pass(w);
+	assert_int_equal(w->m->nheld, 4);
+	model_answer(w->m, 2, 0);
+	nvmft_vfio_poll(&w->channel);
+	assert_int_equal(t[2].done, 1);
+	assert_int_equal(t[0].done + t[1].done + t[3].done, 0);
+	model_answer(w->m, 2, 0x281);
+	nvmft_vfio_poll(&w->channel);
+	assert_int_equal(t[3].done, 1);
+	assert_int_equal(t[3].io.status, 0x281);
+	model_answer(w->m, 0, 0);
+	model_answer(w->m, 0, 0);
+	nvmft_vfio_poll(&w->channel);
+	assert_int_equal(t[0].done + t[1].done, 2);
+}
+
+static void test_survives_unknown_completions(void **state)
+{
+	struct world *w = *state;
+	struct test_io t;
+
+	w->m->hold = true;
+	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
+	pass(w);
+	model_post(w->m, 1, 6, 0, 0);      /* not open */
+	model_post(w->m, 1, 0xffff, 0, 0); /* never was */
+	assert_int_equal(nvmft_vfio_poll(&w->channel), 2);
+	expect_log("not open");
+	assert_int_equal(t.done, 0);
+	model_answer(w->m, 0, 0);
+	model_post(w->m, 1, 0, 0, 0); /* twice */
+	nvmft_vfio_poll(&w->channel);
+	assert_int_equal(t.done, 1);
+}
+
+static void test_status_is_passed_on(void **state)
+{
+	struct world *w = *state;
+	struct test_io t;
+
+	w->m->io_status = 0x4000 | 0x281; /* DNR, Unrecovered Read Error */
+	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
+	pass(w);
+	assert_int_equal(t.io.status, 0x4281);
+}
+
+static void test_more_io_than_queues(void **state)
+{
+	struct world *w = *state;
+	struct vfio_channel other = {0};
+	struct nvmft_channel channel = {.backend = &w->m->backend, .priv = &other};
+
+	w->m->granted = 1;
+	assert_int_equal(world_open(w, DEPTH), 0);
+	assert_int_equal(nvmft_vfio_channel_open(&channel), -ENOSPC);
+	expect_log("1 I/O queues");
+}
+
+/* ---- data ---- */
+
+/* Write and read back every number of blocks around every page boundary. */
+static void test_data_at_every_boundary(void **state)
+{
+	struct world *w = *state;
+	struct test_io t;
+
+	for (uint32_t i = 0; i < BUFFER_LEN; i++)
+		w->buffers[i] = (uint8_t)(i * 7 + i / 4096);
+	for (uint32_t blocks = 1; blocks <= MODEL_BLOCKS; blocks += blocks < 40 ? 1 : 97) {
+		memset(w->buffers + BUFFER_LEN, 0, blocks * 512);
+		submit(w, &t, NVMFT_IO_WRITE, 0, blocks, 0);
+		pass(w);
+		assert_int_equal(t.io.status, 0);
+		submit(w, &t, NVMFT_IO_READ, 0, blocks, BUFFER_LEN);
+		pass(w);
+		assert_int_equal(t.done, 1);
+		assert_memory_equal(w->buffers, w->buffers + BUFFER_LEN, blocks * 512);
+	}
+}
+
+/* More than the device takes at once: split, and more parts than command identifiers. */
+static void test_splits_at_mdts(void **state)
+{
+	struct world *w = *state;
+	struct test_io t, u;
+
+	w->m->mdts = 2; /* 16 KiB */
+	assert_int_equal(world_open(w, 3), 0);
+	for (uint32_t i = 0; i < BUFFER_LEN; i++)
+		w->buffers[i] = (uint8_t)(i * 3 + i / 512);
+	submit(w, &t, NVMFT_IO_WRITE, 0, 1000, 0);
+	submit(w, &u, NVMFT_IO_READ, 0, 1000, BUFFER_LEN);
+	for (int i = 0; i < 30; i++)
+		pass(w);
+	assert_int_equal(t.done + u.done, 2);
+	assert_int_equal(w->m->io_commands, 2 * 32);
+	assert_memory_equal(w->buffers, w->buffers + BUFFER_LEN, 1000 * 512);
+}
+
+static void test_split_fails_once(void **state)
+{
+	struct world *w = *state;
+	struct test_io t;
+
+	w->m->mdts = 2;
+	assert_int_equal(world_open(w, 3), 0);
+	w->m->io_status = 0x280;
+	submit(w, &t, NVMFT_IO_WRITE, 0, 1000, 0);
+	for (int i = 0; i < 5; i++)
+		pass(w);
+	assert_int_equal(t.done, 1);
+	assert_int_equal(t.io.status, 0x280);
+	assert_int_equal(w->m->io_commands, 3);
+}
+
+static void test_buffer_outside_of_regions(void **state)
+{
+	struct world *w = *state;
+	struct test_io t;
+
+	memset(&t, 0, sizeof(t));
+	t.iov[0] = (struct nvmft_iov){w->buffers, 512, NVMFT_REGION_NONE};
+	t.io = (struct nvmft_io){.op = NVMFT_IO_READ, .blocks = 1, .iov = t.iov, .iovcnt = 1, .channel = &w->channel};
+	t.io.priv = t.priv;
+	nvmft_vfio_submit(&w->channel, &t.io);
+	assert_int_equal(t.done, 1);
+	assert_int_not_equal(t.io.status, 0);
+}
+
+static void test_other_commands(void **state)
+{
+	struct world *w = *state;
+	struct test_io t;
+
+	w->m->hold = true;
+	submit(w, &t, NVMFT_IO_FLUSH, 0, 0, 0);
+	pass(w);
+	assert_int_equal(w->m->held[0].sqe.opcode, 0x00);
+	model_answer(w->m, 0, 0);
+	pass(w);
+	assert_int_equal(t.done, 1);
+	submit(w, &t, NVMFT_IO_DEALLOCATE, 8, 100, 0);
+	pass(w);
+	assert_int_equal(t.done, 0);
+	assert_int_equal(w->m->held[0].sqe.opcode, 0x09);
+	assert_int_equal(le32toh(w->m->held[0].sqe.cdw11), 4);
+	model_answer(w->m, 0, 0);
+	pass(w);
+	assert_int_equal(t.done, 1);
+	submit(w, &t, NVMFT_IO_WRITE_ZEROES, 8, 100, 0);
+	pass(w);
+	assert_int_equal(w->m->held[0].sqe.opcode, 0x08);
+	model_answer(w->m, 0, 0);
+	pass(w);
+	assert_int_equal(t.done, 1);
+}
+
+/* ---- addresses ---- */
+
+/* The model refuses ranges that overlap. */
+static void test_addresses_fit_into_gaps(void **state)
+{
+	struct world *w = *state;
+	struct dma dma = {.dev = &w->m->dev};
+	uint64_t at[4];
+
+	for (unsigned int i = 0; i < 3; i++)
+		assert_int_equal(nvmft_dma_map(&dma, w->buffers + i * 8192, 8192, &at[i]), 0);
+	nvmft_dma_unmap(&dma, at[1]);
+	assert_int_equal(nvmft_dma_map(&dma, w->buffers, 12288, &at[3]), 0);
+	assert_true(at[3] > at[2]);
+	assert_int_equal(nvmft_dma_map(&dma, w->buffers, 8192, &at[3]), 0);
+	assert_int_equal(at[3], at[1]);
+	while (dma.nranges)
+		nvmft_dma_unmap(&dma, dma.ranges[0].iova);
+	nvmft_dma_fini(&dma);
+}
+
+static void test_addresses_run_out(void **state)
+{
+	struct world *w = *state;
+	struct dma dma = {.dev = &w->m->dev};
+	uint64_t at;
+
+	w->m->dev.iova_last = w->m->dev.iova_first + 8191;
+	assert_int_equal(nvmft_dma_map(&dma, w->buffers, 12288, &at), -ENOSPC);
+	assert_int_equal(nvmft_dma_map(&dma, w->buffers, 8192, &at), 0);
+	assert_int_equal(nvmft_dma_map(&dma, w->buffers, 4096, &at), -ENOSPC);
+	expect_log("no room");
+	nvmft_dma_unmap(&dma, dma.ranges[0].iova);
+	nvmft_dma_fini(&dma);
+}
+
+/* ---- failure ---- */
+
+static void test_timeout_aborts(void **state)
+{
+	struct world *w = *state;
+	struct test_io t;
+
+	w->m->hold = true;
+	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
+	run_for(w, 14 * SECOND);
+	assert_int_equal(w->m->aborts, 0);
+	run_for(w, 4 * SECOND);
+	assert_int_equal(w->m->aborts, 1);
+	assert_int_equal(t.done, 1);
+	assert_int_equal(t.io.status, 0x07);
+	assert_int_equal(w->m->enables, 1);
+}
+
+static void test_failed_abort_resets(void **state)
+{
+	struct world *w = *state;
+	struct test_io t, u;
+
+	w->m->hold = w->m->keep_io_on_abort = true;
+	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
+	run_for(w, 25 * SECOND);
+	assert_int_equal(t.done, 1);
+	assert_int_equal(t.io.status, 0x21);
+	assert_int_equal(w->m->enables, 2);
+	w->m->hold = false;
+	submit(w, &u, NVMFT_IO_READ, 0, 1, 0);
+	pass(w);
+	assert_int_equal(u.done, 1);
+	assert_int_equal(u.io.status, 0);
+}
+
+static void test_host_abort(void **state)
+{
+	struct world *w = *state;
+	struct test_io t;
+
+	w->m->hold = true;
+	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
+	pass(w);
+	nvmft_vfio_abort(&w->channel, &t.io);
+	pass(w);
+	assert_int_equal(t.done, 1);
+	assert_int_equal(t.io.status, 0x07);
+}
+
+static void test_fatal_status_resets(void **state)
+{
+	struct world *w = *state;
+	struct test_io t, u;
+
+	w->m->hold = true;
+	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
+	pass(w);
+	model_fatal(w->m);
+	while (!t.done)
+		run_for(w, MS);
+	assert_int_equal(t.io.status, 0x21);
+	/* New I/O waits for the controller. */
+	w->m->hold = false;
+	submit(w, &u, NVMFT_IO_READ, 0, 1, 4096);
+	assert_int_equal(u.done, 0);
+	run_for(w, SECOND);
+	assert_int_equal(u.done, 1);
+	assert_int_equal(u.io.status, 0);
+	assert_int_equal(w->m->enables, 2);
+}
+
+/* Nothing of the failed generation may reach memory when the host's buffers are used again. */
+static void test_no_dma_after_failure(void **state)
+{
+	struct world *w = *state;
+	struct test_io t;
+
+	w->m->hold = true;
+	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
+	pass(w);
+	model_fatal(w->m);
+	w->ch.timer.fn(&w->ch.timer);
+	assert_false(w->m->master);
+	assert_int_equal(t.done, 0);
+	nvmft_vfio_poll(&w->channel);
+	assert_int_equal(t.done, 1);
+	run_for(w, SECOND);
+}
+
+static void test_vanished_device(void **state)
+{
+	struct world *w = *state;
+	struct test_io t, u;
+
+	w->m->hold = true;
+	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
+	pass(w);
+	model_vanish(w->m);
+	run_for(w, 2 * SECOND);
+	assert_int_equal(t.done, 1);
+	assert_int_equal(t.io.status, 0x21);
+	submit(w, &u, NVMFT_IO_READ, 0, 1, 0);
+	assert_int_equal(u.done, 1);
+	assert_int_equal(u.io.status, 0x82);
+}
+
+static void test_gives_up_a_controller_that_stays_away(void **state)
+{
+	struct world *w = *state;
+	struct test_io t, u;
+
+	w->m->hold = true;
+	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
+	pass(w);
+	model_fatal(w->m);
+	while (!t.done)
+		run_for(w, MS);
+	w->m->never_ready = true;
+	submit(w, &u, NVMFT_IO_READ, 0, 1, 0);
+	run_for(w, 20 * SECOND);
+	assert_int_equal(u.done, 1);
+	assert_int_equal(u.io.status, 0x82);
+	expect_log("given up");
+}
+
+static void test_event_is_acknowledged(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(w->m->events_wanted, 1);
+	for (uint16_t cid = 0; cid < ADMIN_ENTRIES; cid++)
+		if (w->vn.ctrl.slots[cid].use == ADMIN_AER)
+			model_post(w->m, 0, cid, 0, 0x00040002);
+	run_for(w, 4 * SECOND);
+	assert_int_equal(w->m->events_wanted, 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_waits_as_long_as_cap_to_allows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_gives_up_after_cap_to, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_resets_a_controller_that_runs, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_open_without_a_device, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_open_with_a_silent_admin_queue, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refuses_metadata, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_shuts_down_at_close, setup_open, teardown),
+		cmocka_unit_test_setup_teardown(test_depth_is_what_the_device_takes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_wraps_at_every_size, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_doorbell_per_pass, setup_open, teardown),
+		cmocka_unit_test_setup_teardown(test_completes_out_of_order, setup_open, teardown),
+		cmocka_unit_test_setup_teardown(test_survives_unknown_completions, setup_open, teardown),
+		cmocka_unit_test_setup_teardown(test_status_is_passed_on, setup_open, teardown),
+		cmocka_unit_test_setup_teardown(test_more_io_than_queues, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_data_at_every_boundary, setup_open, teardown),
+		cmocka_unit_test_setup_teardown(test_splits_at_mdts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_split_fails_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_buffer_outside_of_regions, setup_open, teardown),
+		cmocka_unit_test_setup_teardown(test_other_commands, setup_open, teardown),
+		cmocka_unit_test_setup_teardown(test_addresses_fit_into_gaps, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_addresses_run_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_timeout_aborts, setup_open, teardown),
+		cmocka_unit_test_setup_teardown(test_failed_abort_resets, setup_open, teardown),
+		cmocka_unit_test_setup_teardown(test_host_abort, setup_open, teardown),
+		cmocka_unit_test_setup_teardown(test_fatal_status_resets, setup_open, teardown),
+		cmocka_unit_test_setup_teardown(test_no_dma_after_failure, setup_open, teardown),
+		cmocka_unit_test_setup_teardown(test_vanished_device, setup_open, teardown),
+		cmocka_unit_test_setup_teardown(test_gives_up_a_controller_that_stays_away, setup_open, teardown),
+		cmocka_unit_test_setup_teardown(test_event_is_acknowledged, setup_open, teardown),
+	};
+
+	return cmocka_run_group_tests_name("vfio_driver", tests, NULL, NULL);
+}
