@@ -23,7 +23,7 @@ static struct trip *trip_of(struct request *req)
 static void finish(struct request *req, bool aborted)
 {
 	req->pub.cqe.dw0 = htole32(aborted ? 0 : 1);
-	req_complete(req, 0);
+	nvmft_req_complete(req, 0);
 }
 
 static void come_home(struct nvmft_call *call)
@@ -56,7 +56,7 @@ static void travel(struct request *req, struct nvmft_queue *queue, uint16_t cid)
 	struct nvmft_ctrl *ctrl = req_ctrl(req);
 
 	if (ctrl->naborts > ADMIN_ACL) {
-		req_complete(req, SC_CMD(ABORT_LIMIT));
+		nvmft_req_complete(req, SC_CMD(ABORT_LIMIT));
 		return;
 	}
 	ctrl->naborts++;
@@ -101,5 +101,5 @@ static void execute(struct request *req)
 
 nvmft_status nvmft_abort_parse(struct request *req)
 {
-	return req_no_data(req, execute);
+	return nvmft_req_no_data(req, execute);
 }

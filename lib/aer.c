@@ -46,7 +46,7 @@ static void report(struct nvmft_ctrl *ctrl)
 		req = take_waiting(aer);
 		req->pub.cqe.dw0 = htole32((uint32_t)events[event].lid << 16 | (uint32_t)events[event].info << 8 |
 					   AER_TYPE_NOTICE);
-		req_complete(req, 0);
+		nvmft_req_complete(req, 0);
 	}
 }
 
@@ -55,7 +55,7 @@ static void execute(struct request *req)
 	struct nvmft_ctrl *ctrl = req_ctrl(req);
 
 	if (ctrl->aer.nwaiting >= ctrl_max_aers(ctrl)) {
-		req_complete(req, SC_CMD_DNR(ASYNC_LIMIT));
+		nvmft_req_complete(req, SC_CMD_DNR(ASYNC_LIMIT));
 		return;
 	}
 	TAILQ_INSERT_TAIL(&ctrl->aer.waiting, req, link);
@@ -65,7 +65,7 @@ static void execute(struct request *req)
 
 nvmft_status nvmft_aer_parse(struct request *req)
 {
-	return req_no_data(req, execute);
+	return nvmft_req_no_data(req, execute);
 }
 
 void nvmft_aer_raise(struct nvmft_ctrl *ctrl, enum aer_event event)
@@ -165,7 +165,7 @@ bool nvmft_aer_abort(struct nvmft_ctrl *ctrl, struct request *req)
 			continue;
 		TAILQ_REMOVE(&ctrl->aer.waiting, req, link);
 		ctrl->aer.nwaiting--;
-		req_complete(req, SC(ABORT_REQ));
+		nvmft_req_complete(req, SC(ABORT_REQ));
 		return true;
 	}
 	return false;
@@ -177,7 +177,7 @@ void nvmft_aer_flush(struct nvmft_ctrl *ctrl)
 	struct request *req;
 
 	while ((req = take_waiting(aer)))
-		req_complete(req, SC(ABORT_QUEUE));
+		nvmft_req_complete(req, SC(ABORT_QUEUE));
 	/* A host that enables the controller again looks at everything anew. */
 	memset(aer->pending, 0, sizeof(aer->pending));
 	memset(aer->masked, 0, sizeof(aer->masked));

@@ -170,7 +170,7 @@ void nvmft_channel_free(struct ns_channel *ch)
 	nvmft_namespace_put(ns);
 }
 
-void channel_close(struct ns_channel *ch)
+void nvmft_channel_close(struct ns_channel *ch)
 {
 	ch->closing = true;
 	if (ch->in_flight == 0)
@@ -183,7 +183,7 @@ void nvmft_channels_fini(struct nvmft_poll_group *group)
 
 	for (i = 0; i < group->nchannels; i++)
 		if (group->channels[i])
-			channel_close(group->channels[i]);
+			nvmft_channel_close(group->channels[i]);
 	free(group->channels);
 	group->channels = NULL;
 	group->nchannels = 0;
@@ -242,7 +242,7 @@ static void submit_loop(struct nvmft_poll_group *group, struct request *req)
 	group->submitting = false;
 }
 
-void channel_submit(struct request *req)
+void nvmft_channel_submit(struct request *req)
 {
 	struct ns_channel *ch = req->channel;
 	struct nvmft_poll_group *group = ch->pub.group;
@@ -304,7 +304,7 @@ void nvmft_io_done_remote(struct nvmft_io *io, nvmft_status status)
 	nvmft_poll_group_call(io->channel->group, &io->call);
 }
 
-bool channel_abort(struct request *req)
+bool nvmft_channel_abort(struct request *req)
 {
 	struct ns_channel *ch = req->channel;
 

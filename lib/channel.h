@@ -82,22 +82,22 @@ static inline void channel_put(struct ns_channel *ch)
 }
 
 /*
- * channel_submit() - give req->io to the backend of req->channel
+ * nvmft_channel_submit() - give req->io to the backend of req->channel
  *
  * op, flags, lba, blocks, iov and iovcnt of req->io are set. When the I/O is over req->next(req) is called with
  * req->io.status, never from inside a backend's submit and never recursively. Waits while the backend's depth is used up.
  */
-void channel_submit(struct request *req);
+void nvmft_channel_submit(struct request *req);
 
 /*
- * channel_abort() - an Abort found @req, which holds a channel
+ * nvmft_channel_abort() - an Abort found @req, which holds a channel
  * Return: true when it was still waiting here and is over now, with Command Abort Requested; false when the backend has it
  * (and was told) or it is on its way back.
  */
-bool channel_abort(struct request *req);
+bool nvmft_channel_abort(struct request *req);
 
 /* A view without the namespace has arrived. */
-void channel_close(struct ns_channel *channel);
+void nvmft_channel_close(struct ns_channel *channel);
 
 /* Stages of the poll pass; poll returns the number of events, arm 0 or -EAGAIN. */
 int nvmft_channels_poll(struct nvmft_poll_group *group);

@@ -18,7 +18,7 @@ static void dsm_range(struct request *req, uint32_t i)
 {
 	struct nvme_dsm_range range = {0};
 
-	req_copy_in(req, i * sizeof(range), &range, sizeof(range));
+	nvmft_req_copy_in(req, i * sizeof(range), &range, sizeof(range));
 	req->io.lba = le64toh(range.slba);
 	req->io.blocks = le32toh(range.nlb);
 }
@@ -46,7 +46,7 @@ static void dsm_next(struct request *req)
 		return;
 	}
 	req->arg++;
-	channel_submit(req);
+	nvmft_channel_submit(req);
 }
 
 static void dsm_start(struct request *req)
@@ -113,5 +113,5 @@ nvmft_status nvmft_dsm_parse(struct request *req)
 		if (status)
 			return status;
 	}
-	return req_data(req, dsm_execute, NVMFT_DIR_FROM_HOST, dsm_bytes(req));
+	return nvmft_req_data(req, dsm_execute, NVMFT_DIR_FROM_HOST, dsm_bytes(req));
 }

@@ -77,7 +77,7 @@ void nvmft_compare_start(struct request *req)
 	else
 		status = compare_emulate(req);
 	if (!status) {
-		channel_submit(req);
+		nvmft_channel_submit(req);
 		return;
 	}
 	req->io.status = status;
@@ -144,7 +144,7 @@ static void zeroes_next(struct request *req)
 		req->io.blocks = left;
 		req->iov_bounce.len = left * block;
 	}
-	channel_submit(req);
+	nvmft_channel_submit(req);
 }
 
 static void zeroes_written(struct request *req)
@@ -202,7 +202,7 @@ static void zeroes_start(struct request *req)
 	req->io.iov = NULL;
 	req->io.iovcnt = 0;
 	req->next = zeroes_flush;
-	channel_submit(req);
+	nvmft_channel_submit(req);
 }
 
 static void zeroes_execute(struct request *req)
@@ -217,5 +217,5 @@ nvmft_status nvmft_write_zeroes_parse(struct request *req)
 
 	if (!status)
 		status = nvmft_io_parse_protected(req);
-	return status ? status : req_no_data(req, zeroes_execute);
+	return status ? status : nvmft_req_no_data(req, zeroes_execute);
 }

@@ -23,7 +23,7 @@ static void connect_fail(struct request *req, nvmft_status status, uint32_t wher
 		queue->state = QUEUE_NEW;
 	if (status == SC_CMD_DNR(CONNECT_INVALID_PARAM))
 		req->pub.cqe.dw0 = htole32(where);
-	req_complete(req, status);
+	nvmft_req_complete(req, status);
 }
 
 static void connect_succeed(struct request *req)
@@ -32,7 +32,7 @@ static void connect_succeed(struct request *req)
 
 	req->pub.cqe.dw0 = htole32(queue->ctrl->cntlid);
 	nvmft_queue_set_live(queue);
-	req_complete(req, 0);
+	nvmft_req_complete(req, 0);
 }
 
 /* ---- the fields ---- */
@@ -219,10 +219,10 @@ static void connect_execute(struct request *req)
 	nvmft_status status;
 	uint32_t where = 0;
 
-	req_copy_in(req, 0, &data, sizeof(data));
+	nvmft_req_copy_in(req, 0, &data, sizeof(data));
 	/* Two Connects may have been in flight. */
 	if (queue->state != QUEUE_NEW) {
-		req_complete(req, SC_DNR(CMD_SEQ_ERROR));
+		nvmft_req_complete(req, SC_DNR(CMD_SEQ_ERROR));
 		return;
 	}
 	queue->state = QUEUE_CONNECTING;
@@ -245,7 +245,7 @@ static nvmft_status connect_parse(struct request *req)
 		return req_error(req, SC_DNR(CMD_SEQ_ERROR), SQE_LOC(opcode));
 	if (sqe_lo16(req->pub.sqe.cdw10) != 0)
 		return req_error(req, SC_CMD_DNR(CONNECT_FORMAT), SQE_LOC(cdw10));
-	return req_data(req, connect_execute, NVMFT_DIR_FROM_HOST, sizeof(struct nvmf_connect_data));
+	return nvmft_req_data(req, connect_execute, NVMFT_DIR_FROM_HOST, sizeof(struct nvmf_connect_data));
 }
 
 /* ---- properties ---- */
@@ -272,7 +272,7 @@ static void property_get_execute(struct request *req)
 	} else {
 		req->error_loc = SQE_LOC(cdw11);
 	}
-	req_complete(req, status);
+	nvmft_req_complete(req, status);
 }
 
 static void property_set_execute(struct request *req)
@@ -282,7 +282,7 @@ static void property_set_execute(struct request *req)
 
 	if (status)
 		req->error_loc = SQE_LOC(cdw11);
-	req_complete(req, status);
+	nvmft_req_complete(req, status);
 }
 
 /* ---- Disconnect (6.4): of an I/O queue only ---- */
@@ -292,16 +292,16 @@ static void disconnect_execute(struct request *req)
 	struct nvmft_queue *queue = req->pub.queue;
 
 	if (queue->qid == 0) {
-		req_complete(req, SC_CMD_DNR(DISCONNECT_INVALID_QTYPE));
+		nvmft_req_complete(req, SC_CMD_DNR(DISCONNECT_INVALID_QTYPE));
 		return;
 	}
 	if (sqe_lo16(req->pub.sqe.cdw10) != 0) {
-		req_complete(req, SC_CMD_DNR(CONNECT_FORMAT));
+		nvmft_req_complete(req, SC_CMD_DNR(CONNECT_FORMAT));
 		return;
 	}
 	/* The host closes the connection; what it sends before that is not executed any more. */
 	queue->state = QUEUE_CLOSING;
-	req_complete(req, 0);
+	nvmft_req_complete(req, 0);
 }
 
 nvmft_status nvmft_parse_fabrics_cmd(struct request *req)
@@ -314,10 +314,10 @@ nvmft_status nvmft_parse_fabrics_cmd(struct request *req)
 	if (queue->state != QUEUE_LIVE)
 		return req_error(req, SC_DNR(CMD_SEQ_ERROR), SQE_LOC(opcode));
 	if (fctype == nvme_fabrics_type_disconnect)
-		return req_no_data(req, disconnect_execute);
+		return nvmft_req_no_data(req, disconnect_execute);
 	if (queue->qid == 0 && fctype == nvme_fabrics_type_property_get)
-		return req_no_data(req, property_get_execute);
+		return nvmft_req_no_data(req, property_get_execute);
 	if (queue->qid == 0 && fctype == nvme_fabrics_type_property_set)
-		return req_no_data(req, property_set_execute);
+		return nvmft_req_no_data(req, property_set_execute);
 	return req_error(req, SC_DNR(INVALID_OPCODE), SQE_LOC(nsid));
 }

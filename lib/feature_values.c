@@ -200,7 +200,7 @@ nvmft_status nvmft_feat_set_host_behavior(struct request *req)
 {
 	uint8_t behavior[FEAT_HOST_BEHAVIOR_LEN];
 
-	req_copy_in(req, 0, behavior, sizeof(behavior));
+	nvmft_req_copy_in(req, 0, behavior, sizeof(behavior));
 	for (size_t i = 0; i < 3; i++)
 		if (behavior[i] > 1)
 			return req_error(req, SC_DNR(INVALID_FIELD), NO_LOC);

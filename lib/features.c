@@ -53,15 +53,15 @@ static void execute_get(struct request *req)
 	status = feature->get(req, sqe_sel(req) == SEL_CURRENT ? &req_ctrl(req)->features : &defaults, &value);
 	if (!status) {
 		req->pub.cqe.dw0 = htole32(value.dw0);
-		req_copy_out(req, 0, value.data, value.len);
+		nvmft_req_copy_out(req, 0, value.data, value.len);
 	}
-	req_complete(req, status);
+	nvmft_req_complete(req, status);
 }
 
 static void execute_capabilities(struct request *req)
 {
 	req->pub.cqe.dw0 = htole32(find_feature(req)->fixed ? 0 : CAP_CHANGEABLE);
-	req_complete(req, 0);
+	nvmft_req_complete(req, 0);
 }
 
 nvmft_status nvmft_features_get_parse(struct request *req)
@@ -73,15 +73,15 @@ nvmft_status nvmft_features_get_parse(struct request *req)
 	if (sqe_sel(req) > SEL_CAPABILITIES)
 		return req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw10) + 1);
 	if (sqe_sel(req) == SEL_CAPABILITIES)
-		return req_no_data(req, execute_capabilities);
+		return nvmft_req_no_data(req, execute_capabilities);
 	if (feature->len == 0)
-		return req_no_data(req, execute_get);
-	return req_data(req, execute_get, NVMFT_DIR_TO_HOST, feature->len);
+		return nvmft_req_no_data(req, execute_get);
+	return nvmft_req_data(req, execute_get, NVMFT_DIR_TO_HOST, feature->len);
 }
 
 static void execute_set(struct request *req)
 {
-	req_complete(req, find_feature(req)->set(req));
+	nvmft_req_complete(req, find_feature(req)->set(req));
 }
 
 /* A feature of the controller is set for no namespace in particular (5.27). */
@@ -114,8 +114,8 @@ nvmft_status nvmft_features_set_parse(struct request *req)
 	if (feature->len && feature->fixed)
 		return feature->set(req);
 	if (feature->len == 0)
-		return req_no_data(req, execute_set);
-	return req_data(req, execute_set, NVMFT_DIR_FROM_HOST, feature->len);
+		return nvmft_req_no_data(req, execute_set);
+	return nvmft_req_data(req, execute_set, NVMFT_DIR_FROM_HOST, feature->len);
 }
 
 void nvmft_features_default(const struct nvmft_ctrl *ctrl, struct ctrl_features *f)

@@ -30,7 +30,7 @@ static void fail_half(struct request *req, nvmft_status status)
 {
 	req->arg = status;
 	if (req->state == REQ_EXECUTING)
-		req_complete(req, status);
+		nvmft_req_complete(req, status);
 }
 
 /* ---- arrival ---- */
@@ -129,7 +129,7 @@ bool nvmft_fused_abort(struct request *req)
 	if (req->channel || req->execute != nvmft_fused_execute)
 		return false;
 	nvmft_fused_failed(req);
-	req_complete(req, SC(ABORT_REQ));
+	nvmft_req_complete(req, SC(ABORT_REQ));
 	return true;
 }
 
@@ -260,8 +260,8 @@ static void pair_start(struct request *first)
 	}
 	first->fused = NULL;
 	second->fused = NULL;
-	req_complete(first, status);
-	req_complete(second, SC(FUSED_FAIL));
+	nvmft_req_complete(first, status);
+	nvmft_req_complete(second, SC(FUSED_FAIL));
 }
 
 void nvmft_fused_execute(struct request *req)
@@ -269,7 +269,7 @@ void nvmft_fused_execute(struct request *req)
 	struct request *other = req->fused;
 
 	if (req->arg) {
-		req_complete(req, (nvmft_status)req->arg);
+		nvmft_req_complete(req, (nvmft_status)req->arg);
 		return;
 	}
 	if (!other || other->state != REQ_EXECUTING)

@@ -16,16 +16,16 @@ static void execute_ns_list(struct request *req)
 
 	/* NSIDs above the last two would leave no room for a successor: 5.17.2.2. */
 	if (above >= NVMFT_NSID_ALL - 1) {
-		req_complete(req, req_error(req, SC_DNR(INVALID_NS), SQE_LOC(nsid)));
+		nvmft_req_complete(req, req_error(req, SC_DNR(INVALID_NS), SQE_LOC(nsid)));
 		return;
 	}
 	for (uint32_t i = 0; sv && i < sv->nns && n < NVME_ID_NS_LIST_MAX; i++) {
 		uint32_t nsid = htole32(sv->ns[i].nsid);
 
 		if (sv->ns[i].nsid > above)
-			req_copy_out(req, n++ * sizeof(nsid), &nsid, sizeof(nsid));
+			nvmft_req_copy_out(req, n++ * sizeof(nsid), &nsid, sizeof(nsid));
 	}
-	req_complete(req, 0);
+	nvmft_req_complete(req, 0);
 }
 
 /* All controllers of a subsystem have the same I/O command sets, so any that exists may be named. */
@@ -47,11 +47,11 @@ static void execute_command_sets(struct request *req)
 	static const uint8_t nvm_only = 1u << NVME_CSI_NVM;
 
 	if (!cntlid_exists(req_ctrl(req), sqe_hi16(req->pub.sqe.cdw10))) {
-		req_complete(req, req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw10) + 2));
+		nvmft_req_complete(req, req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw10) + 2));
 		return;
 	}
-	req_copy_out(req, 0, &nvm_only, sizeof(nvm_only));
-	req_complete(req, 0);
+	nvmft_req_copy_out(req, 0, &nvm_only, sizeof(nvm_only));
+	nvmft_req_complete(req, 0);
 }
 
 /* @csi: whether the data structure depends on the command set that CDW11 bits 31:24 name. */
@@ -81,7 +81,7 @@ nvmft_status nvmft_identify_parse(struct request *req)
 			continue;
 		if (structures[i].csi && csi != NVME_CSI_NVM)
 			return req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw11) + 3);
-		return req_data(req, structures[i].execute, NVMFT_DIR_TO_HOST, IDENTIFY_LEN);
+		return nvmft_req_data(req, structures[i].execute, NVMFT_DIR_TO_HOST, IDENTIFY_LEN);
 	}
 	return req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw10));
 }

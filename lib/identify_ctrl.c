@@ -118,12 +118,12 @@ void nvmft_identify_ctrl(struct request *req)
 		admin_part(&id);
 		io_part(&id, ctrl);
 	}
-	req_copy_out(req, 0, &id, sizeof(id));
-	req_complete(req, 0);
+	nvmft_req_copy_out(req, 0, &id, sizeof(id));
+	nvmft_req_complete(req, 0);
 }
 
 /* NVM Command Set 1.0, figure 100: every limit is 0, none, and so is the structure. */
 void nvmft_identify_ctrl_csi(struct request *req)
 {
-	req_complete(req, 0);
+	nvmft_req_complete(req, 0);
 }

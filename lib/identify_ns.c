@@ -20,7 +20,7 @@ static bool find_ns(struct request *req, const struct ns_view **nsv)
 	uint32_t nsid = le32toh(req->pub.sqe.nsid);
 
 	if (!ctrl_nsid_valid(ctrl, nsid)) {
-		req_complete(req, req_error(req, SC_DNR(INVALID_NS), SQE_LOC(nsid)));
+		nvmft_req_complete(req, req_error(req, SC_DNR(INVALID_NS), SQE_LOC(nsid)));
 		return false;
 	}
 	*nsv = ctrl_ns(ctrl, nsid);
@@ -81,9 +81,9 @@ void nvmft_identify_ns(struct request *req)
 		return;
 	if (nsv) {
 		fill_ns(&id, nsv);
-		req_copy_out(req, 0, &id, sizeof(id));
+		nvmft_req_copy_out(req, 0, &id, sizeof(id));
 	}
-	req_complete(req, 0);
+	nvmft_req_complete(req, 0);
 }
 
 /* Storage tags and protection information, of which there is none: zeroes, active or not. */
@@ -92,7 +92,7 @@ void nvmft_identify_ns_csi(struct request *req)
 	const struct ns_view *nsv;
 
 	if (find_ns(req, &nsv))
-		req_complete(req, 0);
+		nvmft_req_complete(req, 0);
 }
 
 void nvmft_identify_ns_common(struct request *req)
@@ -106,9 +106,9 @@ void nvmft_identify_ns_common(struct request *req)
 		id.nmic = NMIC_SHARED;
 		id.nsattr = nsv->read_only ? NSATTR_WRITE_PROTECTED : 0;
 		id.nstat = NSTAT_READY;
-		req_copy_out(req, 0, &id, sizeof(id));
+		nvmft_req_copy_out(req, 0, &id, sizeof(id));
 	}
-	req_complete(req, 0);
+	nvmft_req_complete(req, 0);
 }
 
 /* Returns the offset behind the descriptor. Identifiers of zeroes are not there. */
@@ -119,8 +119,8 @@ static size_t put_desc(struct request *req, size_t offset, uint8_t type, const v
 
 	if (type != NVME_NIDT_CSI && memcmp(nid, none, len) == 0)
 		return offset;
-	req_copy_out(req, offset, &desc, sizeof(desc));
-	req_copy_out(req, offset + sizeof(desc), nid, len);
+	nvmft_req_copy_out(req, offset, &desc, sizeof(desc));
+	nvmft_req_copy_out(req, offset + sizeof(desc), nid, len);
 	return offset + sizeof(desc) + len;
 }
 
@@ -135,7 +135,7 @@ void nvmft_identify_ns_descs(struct request *req)
 	if (!find_ns(req, &nsv))
 		return;
 	if (!nsv) {
-		req_complete(req, req_error(req, SC_DNR(INVALID_NS), SQE_LOC(nsid)));
+		nvmft_req_complete(req, req_error(req, SC_DNR(INVALID_NS), SQE_LOC(nsid)));
 		return;
 	}
 	ns = nsv->ns;
@@ -143,5 +143,5 @@ void nvmft_identify_ns_descs(struct request *req)
 	at = put_desc(req, at, NVME_NIDT_NGUID, ns->nguid, sizeof(ns->nguid));
 	at = put_desc(req, at, NVME_NIDT_UUID, ns->uuid, sizeof(ns->uuid));
 	put_desc(req, at, NVME_NIDT_CSI, &csi, sizeof(csi));
-	req_complete(req, 0);
+	nvmft_req_complete(req, 0);
 }

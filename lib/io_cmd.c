@@ -47,7 +47,7 @@ static inline bool io_begin(struct request *req, bool change)
 
 	if (likely(!status))
 		return true;
-	req_complete(req, status);
+	nvmft_req_complete(req, status);
 	return false;
 }
 
@@ -75,7 +75,7 @@ static inline void io_end(struct request *req, nvmft_status status)
 		req->channel = NULL;
 		channel_put(ch);
 	}
-	req_complete(req, status);
+	nvmft_req_complete(req, status);
 }
 
 void nvmft_io_end(struct request *req, nvmft_status status)
@@ -143,7 +143,7 @@ static nvmft_status io_bounce(struct request *req)
 	req->io.iovcnt = 1;
 	if (req->pub.dir != NVMFT_DIR_FROM_HOST)
 		return 0;
-	req_copy_in(req, 0, req->iov_bounce.base, req->pub.data_len);
+	nvmft_req_copy_in(req, 0, req->iov_bounce.base, req->pub.data_len);
 	counter_add(&req_group(req)->counters.copied_bytes, req->pub.data_len);
 	return 0;
 }
@@ -194,7 +194,7 @@ void nvmft_io_flush(struct request *req, void (*next)(struct request *req))
 	req->io.iov = NULL;
 	req->io.iovcnt = 0;
 	req->next = next;
-	channel_submit(req);
+	nvmft_channel_submit(req);
 }
 
 void nvmft_change_begin(struct request *req, void (*start)(struct request *req))
@@ -256,7 +256,7 @@ static inline nvmft_status parse_rw(struct request *req, void (*execute)(struct 
 		return req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw12));
 	req->want_bounce = unlikely(nsv->info.align > 1 || nsv->info.needs_regions) && req->pub.borrowed &&
 			   req->pub.iovcnt && !io_reachable(&nsv->info, req->pub.iov, req->pub.iovcnt);
-	return req_data(req, execute, dir, len);
+	return nvmft_req_data(req, execute, dir, len);
 }
 
 nvmft_status nvmft_io_parse_rw(struct request *req, void (*execute)(struct request *), enum nvmft_dir dir)
@@ -275,7 +275,7 @@ nvmft_status nvmft_io_parse_protected(struct request *req)
 
 static void copy_out_bounce(struct request *req)
 {
-	req_copy_out(req, 0, req->iov_bounce.base, req->pub.data_len);
+	nvmft_req_copy_out(req, 0, req->iov_bounce.base, req->pub.data_len);
 	counter_add(&req_group(req)->counters.copied_bytes, req->pub.data_len);
 }
 
@@ -314,7 +314,7 @@ static void read_start(struct request *req)
 	if (unlikely(status))
 		io_fail(req, status, read_end);
 	else
-		channel_submit(req);
+		nvmft_channel_submit(req);
 }
 
 static void read_flushed(struct request *req)
@@ -382,7 +382,7 @@ void nvmft_write_start(struct request *req)
 	req->io.op = NVMFT_IO_WRITE;
 	req->io.flags = nvmft_io_fua(req);
 	req->next = unlikely(nvmft_io_flush_after(req)) ? write_flush : write_end;
-	channel_submit(req);
+	nvmft_channel_submit(req);
 }
 
 static void write_execute(struct request *req)
@@ -447,13 +447,13 @@ static void flush_all_next(struct request *req)
 		ret = channel_get(req_group(req), nsv, &req->channel);
 		if (ret) {
 			req->channel = NULL;
-			req_complete(req, nvmft_status_from_errno(ret));
+			nvmft_req_complete(req, nvmft_status_from_errno(ret));
 			return;
 		}
 		nvmft_io_flush(req, flush_all_end);
 		return;
 	}
-	req_complete(req, 0);
+	nvmft_req_complete(req, 0);
 }
 
 static void flush_all_end(struct request *req)
@@ -481,12 +481,12 @@ static void flush_all_execute(struct request *req)
 static nvmft_status flush_parse(struct request *req)
 {
 	if (req->pub.sqe.nsid == htole32(NVMFT_NSID_ALL))
-		return req_no_data(req, flush_all_execute);
+		return nvmft_req_no_data(req, flush_all_execute);
 	if (!nvmft_io_parse_ns(req))
 		return req_error(req, SC_DNR(INVALID_NS), SQE_LOC(nsid));
 	req->io.lba = 0;
 	req->io.blocks = 0;
-	return req_no_data(req, flush_execute);
+	return nvmft_req_no_data(req, flush_execute);
 }
 
 /* ---- dispatch ---- */

@@ -84,10 +84,10 @@ static void execute(struct request *req)
 
 	if (timeout_ms(ctrl))
 		restart(ctrl);
-	req_complete(req, 0);
+	nvmft_req_complete(req, 0);
 }
 
 nvmft_status nvmft_keep_alive_parse(struct request *req)
 {
-	return req_no_data(req, execute);
+	return nvmft_req_no_data(req, execute);
 }

@@ -13,7 +13,7 @@ void nvmft_page_put(struct page_window *w, const void *src, size_t len)
 	if (page_wants(w, len)) {
 		size_t skip = w->pos < w->offset ? (size_t)(w->offset - w->pos) : 0;
 
-		req_copy_out(w->req, (size_t)(w->pos + skip - w->offset), (const char *)src + skip, len - skip);
+		nvmft_req_copy_out(w->req, (size_t)(w->pos + skip - w->offset), (const char *)src + skip, len - skip);
 	}
 	w->pos += len;
 }
@@ -111,13 +111,13 @@ static void execute(struct request *req)
 
 	/* Only here, as a discovery log may have changed since the command was parsed. */
 	if (w.offset > size) {
-		req_complete(req, req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw12)));
+		nvmft_req_complete(req, req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw12)));
 		return;
 	}
 	page->put(&w);
 	if (page->event != AER_EVENTS && !(le32toh(req->pub.sqe.cdw10) & CDW10_RAE))
 		nvmft_aer_log_read(ctrl, (enum aer_event)page->event);
-	req_complete(req, 0);
+	nvmft_req_complete(req, 0);
 }
 
 /* A page of the controller is asked for with NSID 0 or FFFFFFFFh; SMART is also kept for each namespace. */
@@ -155,5 +155,5 @@ nvmft_status nvmft_log_page_parse(struct request *req)
 	status = check_nsid(req, page);
 	if (status)
 		return status;
-	return req_data(req, execute, NVMFT_DIR_TO_HOST, len);
+	return nvmft_req_data(req, execute, NVMFT_DIR_TO_HOST, len);
 }

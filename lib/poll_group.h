@@ -83,8 +83,8 @@ struct nvmft_poll_group {
 	uint32_t nchannels;
 	TAILQ_HEAD(, ns_channel) dirty_channels; /* flush at the end of the pass */
 	TAILQ_HEAD(, ns_channel) polled_channels; /* backends with ops->poll and I/O outstanding */
-	TAILQ_HEAD(, request) submits; /* given to channel_submit() from inside a completion */
-	bool submitting; /* channel_submit() is on the stack */
+	TAILQ_HEAD(, request) submits; /* given to nvmft_channel_submit() from inside a completion */
+	bool submitting; /* nvmft_channel_submit() is on the stack */
 
 	TAILQ_HEAD(, nvmft_queue) buffer_waiters; /* queues with commands that wait for a buffer */
 	uint32_t nbuffer_waiters;                 /* of these */

@@ -250,7 +250,7 @@ static void request_run(struct request *req)
 	/* The queue is being deleted: what has not begun is not begun. */
 	if (queue->state >= QUEUE_CLOSING) {
 		nvmft_fused_failed(req);
-		req_complete(req, SC(ABORT_QUEUE));
+		nvmft_req_complete(req, SC(ABORT_QUEUE));
 		return;
 	}
 	req->execute(req);
@@ -349,7 +349,7 @@ static bool request_begin(struct request *req)
 		request_wait(req);
 		return true;
 	}
-	req_fail(req, SC(INTERNAL));
+	nvmft_req_fail(req, SC(INTERNAL));
 	return false;
 }
 
@@ -366,7 +366,7 @@ static int queue_serve_waiters(struct nvmft_queue *queue)
 		request_wait_over(req);
 		n++;
 		if (ret)
-			req_fail(req, SC(INTERNAL));
+			nvmft_req_fail(req, SC(INTERNAL));
 		else
 			request_with_buffers(req);
 	}
@@ -406,7 +406,7 @@ bool nvmft_request_start(struct nvmft_request *pub)
 	else
 		status = nvmft_parse_cmd(req);
 	if (status) {
-		req_fail(req, status);
+		nvmft_req_fail(req, status);
 		return false;
 	}
 	return request_begin(req);
@@ -421,15 +421,15 @@ void nvmft_request_execute(struct nvmft_request *pub)
 void nvmft_request_fetch_failed(struct nvmft_request *pub, nvmft_status status)
 {
 	request_fetch_over(to_req(pub));
-	req_fail(to_req(pub), status);
+	nvmft_req_fail(to_req(pub), status);
 }
 
-void req_fail(struct request *req, nvmft_status status)
+void nvmft_req_fail(struct request *req, nvmft_status status)
 {
 	assert(req->state == REQ_RECEIVED || req->state == REQ_WAIT_BUFFERS || req->state == REQ_FETCHING);
 	req->state = REQ_EXECUTING;
 	nvmft_fused_failed(req);
-	req_complete(req, status);
+	nvmft_req_complete(req, status);
 }
 
 static void count_completion(struct request *req, nvmft_status status)
@@ -445,7 +445,7 @@ static void count_completion(struct request *req, nvmft_status status)
 		nvmft_error_log_record(req, status);
 }
 
-void req_complete(struct request *req, nvmft_status status)
+void nvmft_req_complete(struct request *req, nvmft_status status)
 {
 	struct nvmft_queue *queue = req->pub.queue;
 
@@ -481,19 +481,19 @@ void nvmft_request_release(struct nvmft_request *pub)
 
 /* ---- helpers of the rooms ---- */
 
-nvmft_status req_no_data(struct request *req, void (*execute)(struct request *))
+nvmft_status nvmft_req_no_data(struct request *req, void (*execute)(struct request *))
 {
 	req->execute = execute;
 	req->pub.dir = NVMFT_DIR_NONE;
 	return 0;
 }
 
-nvmft_status req_data(struct request *req, void (*execute)(struct request *), enum nvmft_dir dir, uint64_t len)
+nvmft_status nvmft_req_data(struct request *req, void (*execute)(struct request *), enum nvmft_dir dir, uint64_t len)
 {
 	nvmft_status status;
 
 	if (len == 0)
-		return req_no_data(req, execute);
+		return nvmft_req_no_data(req, execute);
 	req->execute = execute;
 	req->pub.dir = dir;
 	status = nvmft_sgl_parse(req, len);
@@ -525,13 +525,13 @@ static size_t req_copy(struct request *req, size_t offset, unsigned char *bytes,
 	return done;
 }
 
-void req_copy_out(struct request *req, size_t offset, const void *src, size_t len)
+void nvmft_req_copy_out(struct request *req, size_t offset, const void *src, size_t len)
 {
 	/* Only read from, in this direction. */
 	req_copy(req, offset, (unsigned char *)(uintptr_t)src, len, true);
 }
 
-size_t req_copy_in(struct request *req, size_t offset, void *dst, size_t len)
+size_t nvmft_req_copy_in(struct request *req, size_t offset, void *dst, size_t len)
 {
 	return req_copy(req, offset, dst, len, false);
 }
@@ -545,7 +545,7 @@ static bool abort_fetching(struct request *req)
 	if (!ops->fetch_abort || ops->fetch_abort(&req->pub) != 0)
 		return false;
 	request_fetch_over(req);
-	req_fail(req, SC(ABORT_REQ));
+	nvmft_req_fail(req, SC(ABORT_REQ));
 	return true;
 }
 
@@ -557,7 +557,7 @@ static bool abort_executing(struct request *req)
 
 	if (!req->channel)
 		return nvmft_fused_abort(req);
-	channel_abort(req);
+	nvmft_channel_abort(req);
 	return nvmft_cid_find(&queue->cids, cid) == NULL;
 }
 
@@ -566,7 +566,7 @@ bool nvmft_request_abort(struct request *req)
 	switch ((enum request_state)req->state) {
 	case REQ_WAIT_BUFFERS:
 		request_wait_over(req);
-		req_fail(req, SC(ABORT_REQ));
+		nvmft_req_fail(req, SC(ABORT_REQ));
 		return true;
 	case REQ_FETCHING:
 		return abort_fetching(req);
@@ -583,6 +583,6 @@ void nvmft_request_drop_waiters(struct nvmft_queue *queue)
 
 	while ((req = TAILQ_FIRST(&queue->buffer_waiters))) {
 		request_wait_over(req);
-		req_fail(req, SC(ABORT_QUEUE));
+		nvmft_req_fail(req, SC(ABORT_QUEUE));
 	}
 }

@@ -75,8 +75,8 @@ static inline struct nvmft_poll_group *req_group(struct request *req)
  * Parsing. A parse function looks at req->pub.sqe, sets req->execute and calls one of these; it returns 0 or the
  * status with which the command fails (then with req->error_loc set). It moves no data and starts nothing.
  */
-nvmft_status req_no_data(struct request *req, void (*execute)(struct request *));
-nvmft_status req_data(struct request *req, void (*execute)(struct request *), enum nvmft_dir dir, uint64_t len);
+nvmft_status nvmft_req_no_data(struct request *req, void (*execute)(struct request *));
+nvmft_status nvmft_req_data(struct request *req, void (*execute)(struct request *), enum nvmft_dir dir, uint64_t len);
 
 /* Fail in one expression: return req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw10)); */
 static inline nvmft_status req_error(struct request *req, nvmft_status status, uint16_t loc)
@@ -86,21 +86,21 @@ static inline nvmft_status req_error(struct request *req, nvmft_status status, u
 }
 
 /*
- * req_complete() - the command is over
+ * nvmft_req_complete() - the command is over
  * @status: 0 or an NVMe status
  *
  * Results in cqe.dw0 and dw1 must have been set before. Takes the request: it responds, or frees the request when
  * the connection is gone. Context: the thread of the queue's group, EXECUTING (also for AERs and other commands that wait).
  */
-void req_complete(struct request *req, nvmft_status status);
+void nvmft_req_complete(struct request *req, nvmft_status status);
 
 /* The same for a command that never executed: in RECEIVED, WAIT_BUFFERS. */
-void req_fail(struct request *req, nvmft_status status);
+void nvmft_req_fail(struct request *req, nvmft_status status);
 
 /* Response data of commands that the core itself answers. copy_out clips at data_len; the buffer was cleared before execute. */
-void req_copy_out(struct request *req, size_t offset, const void *src, size_t len);
+void nvmft_req_copy_out(struct request *req, size_t offset, const void *src, size_t len);
 /* Host data; returns the bytes copied. */
-size_t req_copy_in(struct request *req, size_t offset, void *dst, size_t len);
+size_t nvmft_req_copy_in(struct request *req, size_t offset, void *dst, size_t len);
 
 /* Grant buffers to requests that wait for them. End of a pass. Returns how many went on. */
 int nvmft_request_serve_waiters(struct nvmft_poll_group *group);

@@ -289,7 +289,7 @@ static void update_channels(struct nvmft_poll_group *group)
 			continue;
 		nsv = nvmft_view_ns(nvmft_view_subsys_of(group->view, channel->ns->subsys), channel->ns->nsid);
 		if (!nsv || nsv->ns != channel->ns)
-			channel_close(channel);
+			nvmft_channel_close(channel);
 	}
 }
 

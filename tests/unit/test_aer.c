@@ -13,13 +13,13 @@ static struct request *completed[8];
 static nvmft_status statuses[8];
 static unsigned int ncompleted;
 
-nvmft_status req_no_data(struct request *req, void (*run)(struct request *))
+nvmft_status nvmft_req_no_data(struct request *req, void (*run)(struct request *))
 {
 	req->execute = run;
 	return 0;
 }
 
-void req_complete(struct request *req, nvmft_status status)
+void nvmft_req_complete(struct request *req, nvmft_status status)
 {
 	assert_true(ncompleted < ARRAY_SIZE(completed));
 	completed[ncompleted] = req;

@@ -191,7 +191,7 @@ static void submit(struct fixture *f, unsigned int i)
 	req->channel = channel(f);
 	if (!req->next)
 		req->next = finish;
-	channel_submit(req);
+	nvmft_channel_submit(req);
 }
 
 static void put(struct fixture *f, unsigned int i)
@@ -227,7 +227,7 @@ static void test_a_closing_channel_waits_for_its_commands(void **state)
 	struct ns_channel *ch = channel(*state);
 
 	counter_add(&ch->reads, 5);
-	channel_close(ch);
+	nvmft_channel_close(ch);
 	assert_int_equal(nclose, 0);
 	channel_put(ch);
 	assert_int_equal(nclose, 1);
@@ -248,7 +248,7 @@ static void again(struct request *req)
 {
 	assert_int_equal(depth, 0);
 	if (++steps < 100000)
-		channel_submit(req);
+		nvmft_channel_submit(req);
 	else
 		finish(req);
 }
@@ -421,7 +421,7 @@ static void test_the_last_command_may_end_inside_poll(void **state)
 
 	f->reqs[0]->next = finish_and_put;
 	submit(f, 0);
-	channel_close(f->reqs[0]->channel);
+	nvmft_channel_close(f->reqs[0]->channel);
 	done_at_poll = true;
 	assert_int_equal(nvmft_channels_poll(&f->group), 1);
 	assert_int_equal(nclose, 1);
@@ -436,7 +436,7 @@ static void test_abort_of_one_that_waits(void **state)
 	f->nsv.info.depth = 1;
 	submit(f, 0);
 	submit(f, 1);
-	assert_true(channel_abort(f->reqs[1]));
+	assert_true(nvmft_channel_abort(f->reqs[1]));
 	assert_int_equal(last_status, SC(ABORT_REQ));
 	assert_int_equal(naborted, 0);
 	nvmft_io_done(given[0], 0);
@@ -449,7 +449,7 @@ static void test_abort_of_one_that_waits(void **state)
 static void test_abort_of_one_that_the_backend_has(void **state)
 {
 	submit(*state, 0);
-	assert_false(channel_abort(((struct fixture *)*state)->reqs[0]));
+	assert_false(nvmft_channel_abort(((struct fixture *)*state)->reqs[0]));
 	assert_int_equal(naborted, 1);
 	assert_int_equal(nfinished, 0);
 	nvmft_io_done(given[0], 0);

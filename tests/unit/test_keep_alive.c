@@ -37,13 +37,13 @@ void nvmft_ctrl_kill(struct nvmft_ctrl *ctrl, const char *reason)
 	killed++;
 }
 
-nvmft_status req_no_data(struct request *req, void (*run)(struct request *))
+nvmft_status nvmft_req_no_data(struct request *req, void (*run)(struct request *))
 {
 	req->execute = run;
 	return 0;
 }
 
-void req_complete(struct request *req, nvmft_status status)
+void nvmft_req_complete(struct request *req, nvmft_status status)
 {
 	(void)req;
 	assert_int_equal(status, 0);
