@@ -63,9 +63,8 @@ static void check_ns_vfio(const struct ns_config *ns, const char *path_key, stru
 {
 	if (!ns->address)
 		report_error_at(r, ns->where, "backend.address", NULL, "expected a PCI address like 0000:01:00.0");
-	if (ns->path || ns->device_serial)
-		report_error_at(r, ns->where, ns->path ? path_key : "backend.serial", "(given)",
-				"the vfio backend has an address instead");
+	if (ns->path)
+		report_error_at(r, ns->where, path_key, ns->path, "the vfio backend has an address instead");
 	if (ns->bytes || ns->block_size)
 		report_error_at(r, ns->where, ns->bytes ? "size" : "block_size", "(given)", "an NVMe device has its own");
 }

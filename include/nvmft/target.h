@@ -44,8 +44,9 @@ struct nvmft_done {
  * @random: fills @len bytes, returns 0 or -errno; default getrandom(2)
  * @time_ctx: passed to @now_ns and @random
  * @data_memory_max: most bytes of data buffers that one poll group may hold for I/O
- *          commands in flight; default 256 MiB. Commands beyond wait; admin commands and
+ *          commands in flight; default 256 MiB. Commands beyond wait; small admin commands and
  *          Connect never do.
+ *          A queue is given no more of it than it leaves to the others.
  * @connect_timeout_ms: a connection that has not completed Connect in this time is
  *          closed; default 10 000
  * @discovery_nqn: NQN of the discovery subsystem in addition to the well-known one
