@@ -299,8 +299,7 @@ static void disconnect_execute(struct request *req)
 		nvmft_req_complete(req, SC_CMD_DNR(CONNECT_FORMAT));
 		return;
 	}
-	/* The host closes the connection; what it sends before that is not executed any more. */
-	queue->state = QUEUE_CLOSING;
+	nvmft_queue_disconnected(queue);
 	nvmft_req_complete(req, 0);
 }
 

@@ -129,16 +129,25 @@ static bool ns_has_ids(const struct nvmft_namespace *ns)
 	return !all_zero(ns->uuid, 16) || !all_zero(ns->nguid, 16) || !all_zero(ns->eui64, 8);
 }
 
-/* What is configured, else what the device has, else what is made up. */
+/*
+ * What is configured, else what the device has, else what is made up. Some hosts, ESXi among them, name a disk by its NGUID or
+ * EUI64 only, so that a UUID alone is not enough.
+ */
 static void ns_choose_ids(struct nvmft_namespace *ns)
 {
-	if (ns_has_ids(ns))
+	uint8_t uuid[16];
+
+	if (!ns_has_ids(ns)) {
+		memcpy(ns->uuid, ns->info.uuid, sizeof(ns->uuid));
+		memcpy(ns->nguid, ns->info.nguid, sizeof(ns->nguid));
+		memcpy(ns->eui64, ns->info.eui64, sizeof(ns->eui64));
+	}
+	if (!all_zero(ns->nguid, 16) || !all_zero(ns->eui64, 8))
 		return;
-	memcpy(ns->uuid, ns->info.uuid, sizeof(ns->uuid));
-	memcpy(ns->nguid, ns->info.nguid, sizeof(ns->nguid));
-	memcpy(ns->eui64, ns->info.eui64, sizeof(ns->eui64));
-	if (!ns_has_ids(ns))
-		ns_derive_ids(ns);
+	memcpy(uuid, ns->uuid, sizeof(uuid));
+	ns_derive_ids(ns);
+	if (!all_zero(uuid, 16))
+		memcpy(ns->uuid, uuid, sizeof(uuid));
 }
 
 /* ---- opening ---- */

@@ -22,8 +22,23 @@ static void queue_connect_timeout(struct nvmft_timer *timer)
 {
 	struct nvmft_queue *queue = container_of(timer, struct nvmft_queue, connect_timer);
 
-	nvmft_queue_log(queue, NVMFT_LOG_WARN, "no Connect in time, closing");
+	nvmft_queue_log(queue, NVMFT_LOG_WARN,
+			queue->ctrl ? "disconnected by the host and not closed in time, closing" :
+				      "no Connect in time, closing");
 	nvmft_queue_shut(queue);
+}
+
+static void queue_arm_deadline(struct nvmft_queue *queue)
+{
+	nvmft_timer_arm(queue->group, &queue->connect_timer,
+			queue->group->target->opts.connect_timeout_ms * NS_PER_MS, CONNECT_SLACK_NS);
+}
+
+/* Disconnect was answered: the host closes the connection, and what it sends before that is not executed any more. */
+void nvmft_queue_disconnected(struct nvmft_queue *queue)
+{
+	queue->state = QUEUE_CLOSING;
+	queue_arm_deadline(queue);
 }
 
 static int queue_admit(struct nvmft_port *port, struct nvmft_poll_group *group, uint64_t address_key)
@@ -79,8 +94,7 @@ int nvmft_queue_open(struct nvmft_port *port, struct nvmft_poll_group *group, ui
 	nvmft_target_get(group->target);
 	TAILQ_INSERT_TAIL(&group->queues, queue, link);
 	queue->connect_timer.fn = queue_connect_timeout;
-	nvmft_timer_arm(group, &queue->connect_timer, group->target->opts.connect_timeout_ms * NS_PER_MS,
-			CONNECT_SLACK_NS);
+	queue_arm_deadline(queue);
 	counter_add(&group->counters.connections, 1);
 	*out = queue;
 	return 0;

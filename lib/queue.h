@@ -63,7 +63,7 @@ struct nvmft_queue {
 	const struct subsys_view *sv; /* of group->view; NULL for discovery controllers */
 	nvmft_counter commands;       /* also tells the controller's keep alive timer that there is traffic */
 
-	struct nvmft_timer connect_timer;
+	struct nvmft_timer connect_timer; /* until Connect succeeds, and after Disconnect */
 	struct nvmft_call ctrl_call;  /* attach to and detach from the controller */
 	struct nvmft_call reply_call; /* and its answers */
 	struct nvmft_call close_call; /* the controller asks to close; in use while close_posted */
@@ -79,6 +79,7 @@ struct nvmft_queue {
 void nvmft_queue_shut(struct nvmft_queue *queue);        /* ask the transport to close, once */
 void nvmft_queue_maybe_destroy(struct nvmft_queue *queue); /* after each step that may have been the last */
 void nvmft_queue_set_live(struct nvmft_queue *queue);
+void nvmft_queue_disconnected(struct nvmft_queue *queue); /* by the host's command */
 void nvmft_queue_detach(struct nvmft_queue *queue); /* from an attached I/O queue's controller */
 
 /* CIDs */

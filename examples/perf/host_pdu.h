@@ -13,7 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct host_sgl {
+/* As it lies in the stream: PDUs follow each other at any address, a digest shifts what comes behind it. */
+#define HOST_WIRE __attribute__((packed))
+
+struct HOST_WIRE host_sgl {
 	uint64_t addr;
 	uint32_t len;
 	uint8_t rsvd[3];
@@ -24,7 +27,7 @@ struct host_sgl {
 #define HOST_SGL_TRANSPORT 0x5a  /* transport data block, transport specific */
 #define HOST_PSDT_SGL 0x40
 
-struct host_sqe {
+struct HOST_WIRE host_sqe {
 	uint8_t opcode;
 	uint8_t flags;
 	uint16_t cid;
@@ -35,7 +38,7 @@ struct host_sqe {
 	uint32_t cdw[6]; /* dwords 10 to 15 */
 };
 
-struct host_cqe {
+struct HOST_WIRE host_cqe {
 	uint32_t dw0;
 	uint32_t dw1;
 	uint16_t sqhd;
@@ -71,7 +74,7 @@ enum {
 	PDU_FES_UNSUPPORTED = 6,
 };
 
-struct pdu_common {
+struct HOST_WIRE pdu_common {
 	uint8_t type;
 	uint8_t flags;
 	uint8_t hlen;
@@ -79,7 +82,7 @@ struct pdu_common {
 	uint32_t plen;
 };
 
-struct pdu_icreq {
+struct HOST_WIRE pdu_icreq {
 	struct pdu_common ch;
 	uint16_t pfv;
 	uint8_t hpda;
@@ -88,7 +91,7 @@ struct pdu_icreq {
 	uint8_t rsvd[112];
 };
 
-struct pdu_icresp {
+struct HOST_WIRE pdu_icresp {
 	struct pdu_common ch;
 	uint16_t pfv;
 	uint8_t cpda;
@@ -97,18 +100,18 @@ struct pdu_icresp {
 	uint8_t rsvd[112];
 };
 
-struct pdu_cmd {
+struct HOST_WIRE pdu_cmd {
 	struct pdu_common ch;
 	struct host_sqe sqe;
 };
 
-struct pdu_resp {
+struct HOST_WIRE pdu_resp {
 	struct pdu_common ch;
 	struct host_cqe cqe;
 };
 
 /* H2CData, C2HData (without a tag) and R2T. */
-struct pdu_data {
+struct HOST_WIRE pdu_data {
 	struct pdu_common ch;
 	uint16_t cccid;
 	uint16_t ttag;
@@ -117,7 +120,7 @@ struct pdu_data {
 	uint8_t rsvd[4];
 };
 
-struct pdu_term {
+struct HOST_WIRE pdu_term {
 	struct pdu_common ch;
 	uint16_t fes;
 	uint16_t fei_lo; /* FEI is 4 bytes at an offset of 10 */

@@ -419,6 +419,27 @@ static void disconnect_ends_an_io_queue_only(void **state)
 	th_stop(&f.t);
 }
 
+static void disconnected_queue_is_closed_in_time(void **state)
+{
+	struct nvmft_sqe sqe;
+	struct th_ctrl ctrl;
+	struct fixture f;
+
+	(void)state;
+	start(&f);
+	th_ctrl_connect(&f.t, &ctrl, NULL);
+	th_sqe_fabrics(&sqe, 0x08);
+	assert_int_equal(th_exec(&ctrl.io[0], &sqe, NULL, 0), 0);
+	th_advance_ms(&f.t, 9000);
+	assert_false(ctrl.io[0].disconnected);
+	th_advance_ms(&f.t, 2000);
+	th_settle(&f.t);
+	assert_true(ctrl.io[0].disconnected);
+	assert_false(ctrl.admin.disconnected);
+	th_ctrl_disconnect(&ctrl);
+	th_stop(&f.t);
+}
+
 static void sqhd_follows_the_queue_or_is_disabled(void **state)
 {
 	struct th_ctrl_opts co = {.cattr = 4};
@@ -509,6 +530,7 @@ int main(void)
 		cmocka_unit_test(second_connect_on_a_queue_is_a_sequence_error),
 		cmocka_unit_test(admin_command_before_enabling_is_a_sequence_error),
 		cmocka_unit_test(disconnect_ends_an_io_queue_only),
+		cmocka_unit_test(disconnected_queue_is_closed_in_time),
 		cmocka_unit_test(sqhd_follows_the_queue_or_is_disabled),
 		cmocka_unit_test(sqhd_wraps_at_the_size_of_the_queue),
 		cmocka_unit_test(same_cid_twice_is_a_conflict),
