@@ -6,10 +6,15 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../options.h"
 #include "file.h"
+
+/* How long a lock is waited for in all: one second. */
+#define LOCK_RETRY_NS 20000000
+#define LOCK_TRIES 50
 
 /* Where nothing tells the alignment that direct I/O needs, this satisfies every device. */
 #define SAFE_ALIGN 4096u
@@ -74,12 +79,29 @@ static int open_path(const struct nvmft_backend *backend, const struct nvmft_fil
 	return fb->fd < 0 ? open_failed(backend, -errno) : 0;
 }
 
+/*
+ * The kernel gives up the files of an io_uring some time after the process or the ring has ended: a target that starts
+ * again at once would find itself locked out by its own past.
+ */
+static int lock_patiently(int fd, struct flock *lock)
+{
+	const struct timespec pause = {.tv_nsec = LOCK_RETRY_NS};
+	int tries;
+
+	for (tries = 1; fcntl(fd, F_OFD_SETLK, lock) != 0; tries++) {
+		if ((errno != EAGAIN && errno != EACCES) || tries == LOCK_TRIES)
+			return -1;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 static int take_lock(const struct nvmft_backend *backend)
 {
 	const struct file_backend *fb = backend->priv;
 	struct flock lock = {.l_type = fb->read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
 
-	if (fcntl(fb->fd, F_OFD_SETLK, &lock) == 0)
+	if (lock_patiently(fb->fd, &lock) == 0)
 		return 0;
 	if (errno == EAGAIN || errno == EACCES) {
 		nvmft_backend_log(backend, NVMFT_LOG_ERROR, "path: %s is in use by another target", fb->path);
