@@ -24,10 +24,13 @@
 
 /* Payload beyond what has arrived, from which a receive of its own straight into the command's buffer pays. */
 #define TCP_RX_DIRECT_MIN 4096u
-/* Size of a group's receive buffers, and how many there may be: with this many connections receiving at once. */
-#define TCP_RX_BUF_SIZE (64u * 1024)
+/*
+ * Size of a group's receive buffers, and how many there may be: with this many connections receiving at once. A buffer holds
+ * what a deep queue sends at a time, 60 writes of 4 KiB: each receive costs a send of its responses, which is what is dear.
+ */
+#define TCP_RX_BUF_SIZE (256u * 1024)
 #define TCP_RX_BUFS_MAX 64u
-#define TCP_RX_BUFS_STEP 8u
+#define TCP_RX_BUFS_STEP 4u
 #define TCP_RX_BUF_GROUP 0x7463u
 /*
  * While host data of transfers as large as this is on its way, only so many bytes are received into a shared buffer at
