@@ -82,7 +82,6 @@ struct nvmft_ctrl {
 	uint32_t vs, cc, csts;
 	bool resetting; /* CC.EN went to 0, I/O queues are still there */
 	uint32_t kato_ms;
-	uint64_t ka_deadline_ns;
 	uint64_t ka_commands; /* sum of the queues' counters when the timer last looked */
 	struct nvmft_timer ka_timer;
 

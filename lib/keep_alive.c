@@ -35,7 +35,6 @@ static void restart(struct nvmft_ctrl *ctrl)
 	uint32_t slack = timeout / 10 < SLACK_MAX_MS ? timeout / 10 : SLACK_MAX_MS;
 
 	ctrl->ka_commands = count_commands(ctrl);
-	ctrl->ka_deadline_ns = nvmft_group_now(ctrl->group) + timeout * NS_PER_MS;
 	nvmft_timer_arm(ctrl->group, &ctrl->ka_timer, timeout * NS_PER_MS, slack * NS_PER_MS);
 }
 

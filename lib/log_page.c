@@ -18,11 +18,6 @@ void nvmft_page_put(struct page_window *w, const void *src, size_t len)
 	w->pos += len;
 }
 
-void nvmft_page_skip(struct page_window *w, uint64_t len)
-{
-	w->pos += len;
-}
-
 /* Slot 1 of one, active, with the revision that Identify gives. */
 static void firmware_page(struct page_window *w)
 {

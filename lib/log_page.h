@@ -15,8 +15,6 @@ struct page_window {
 };
 
 void nvmft_page_put(struct page_window *w, const void *src, size_t len);
-/* The same with zeroes. */
-void nvmft_page_skip(struct page_window *w, uint64_t len);
 
 /* Bytes that precede the window or follow it need not be made at all. */
 static inline bool page_wants(const struct page_window *w, uint64_t len)

@@ -92,11 +92,6 @@ int nvmft_poll_group_fd(struct nvmft_poll_group *group)
 	return group->ring.event_fd;
 }
 
-bool nvmft_group_is_current(const struct nvmft_poll_group *group)
-{
-	return group->owned && pthread_equal(group->owner, pthread_self());
-}
-
 static struct group_transport *group_transport_create(struct nvmft_poll_group *group,
 						      const struct nvmft_transport_ops *ops)
 {

@@ -114,7 +114,6 @@ void nvmft_msgs_awake(struct nvmft_poll_group *group);
 void nvmft_group_wake(struct nvmft_poll_group *group); /* any thread: look again before sleeping on */
 
 /* poll_group.c */
-bool nvmft_group_is_current(const struct nvmft_poll_group *group);
 struct group_transport *nvmft_group_transport(struct nvmft_poll_group *group, const struct nvmft_transport_ops *ops);
 /* The end of a group in two steps: give up namespaces and the view; free the rest. */
 void nvmft_poll_group_release(struct nvmft_poll_group *group);

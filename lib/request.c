@@ -246,7 +246,8 @@ static void request_run(struct request *req)
 {
 	struct nvmft_queue *queue = req->pub.queue;
 
-	req_set_state(req, (enum request_state)req->state, REQ_EXECUTING);
+	assert(req->state == REQ_RECEIVED || req->state == REQ_WAIT_BUFFERS || req->state == REQ_FETCHING);
+	req->state = REQ_EXECUTING;
 	/* The queue is being deleted: what has not begun is not begun. */
 	if (queue->state >= QUEUE_CLOSING) {
 		nvmft_fused_failed(req);
@@ -270,7 +271,8 @@ static void request_with_buffers(struct request *req)
 	if (req->pub.dir == NVMFT_DIR_TO_HOST && request_of_core(req))
 		request_clear_data(req);
 	if (req->pub.dir == NVMFT_DIR_FROM_HOST && !req->pub.borrowed) {
-		req_set_state(req, (enum request_state)req->state, REQ_FETCHING);
+		assert(req->state == REQ_RECEIVED || req->state == REQ_WAIT_BUFFERS);
+		req->state = REQ_FETCHING;
 		req->pub.queue->fetching += req->pub.sgl != NVMFT_SGL_IN_CAPSULE;
 		req->pub.queue->gt->ops.fetch(&req->pub);
 		return;
@@ -453,7 +455,6 @@ void nvmft_req_complete(struct request *req, nvmft_status status)
 	/* Aborted by nvmft_queue_drain(): there was no Abort command. */
 	if (status == SC(ABORT_REQ) && queue->state >= QUEUE_CLOSING)
 		status = SC(ABORT_QUEUE);
-	req->status = status;
 	count_completion(req, status);
 	if (queue->transport_gone) {
 		request_free(req);

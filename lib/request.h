@@ -34,7 +34,6 @@ struct request {
 	bool pooled;              /* @iov_own is from the group's pool */
 	bool lend;                /* set by parse: the backend will lend its pages, so that start() grants no buffer */
 	bool want_bounce;         /* set by parse: @iov_bounce is to be granted too, as long as the data */
-	nvmft_status status;
 	uint16_t error_loc; /* SQE_LOC() of the field at fault, or NO_LOC */
 	uint16_t step;      /* where an emulation or a multi-part command stands */
 	uint32_t arg;       /* and how far */

@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "log.h"
@@ -29,13 +28,6 @@ uint64_t nvmft_target_now(struct nvmft_target *target)
 		return target->opts.now_ns(target->opts.time_ctx);
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-int nvmft_target_random(struct nvmft_target *target, void *buf, size_t len)
-{
-	if (target->opts.random)
-		return target->opts.random(target->opts.time_ctx, buf, len);
-	return getrandom(buf, len, 0) == (ssize_t)len ? 0 : -EIO;
 }
 
 static int target_take_opts(struct nvmft_target *target, const struct nvmft_target_opts *opts)

@@ -69,9 +69,8 @@ void nvmft_target_unlock(struct nvmft_target *target);
 void nvmft_target_get(struct nvmft_target *target);
 void nvmft_target_put(struct nvmft_target *target);
 
-/* The injected clock and randomness. */
+/* The injected clock. */
 uint64_t nvmft_target_now(struct nvmft_target *target);
-int nvmft_target_random(struct nvmft_target *target, void *buf, size_t len);
 
 /* Any poll group, to carry a completion; NULL when there is none. */
 struct nvmft_poll_group *nvmft_target_any_group(struct nvmft_target *target);

@@ -41,7 +41,7 @@ struct nvmft_done {
  * @log_level: least severe level that is written; default NVMFT_LOG_INFO
  * @now_ns: monotonic clock in nanoseconds; default CLOCK_MONOTONIC. Read once per poll
  *          pass. With a clock of its own a test can let hours pass.
- * @random: fills @len bytes, returns 0 or -errno; default getrandom(2)
+ * @random: fills @len bytes, returns 0 or -errno; default getrandom(2). For authentication: nothing in this version needs it.
  * @time_ctx: passed to @now_ns and @random
  * @data_memory_max: most bytes of data buffers that one poll group may hold for I/O
  *          commands in flight; default 256 MiB. Commands beyond wait; small admin commands and
