@@ -3,6 +3,7 @@
 #define NVMFT_LIB_ADMIN_H
 
 #include "controller.h"
+#include "pass.h"
 
 /* What the files of the admin command set share. Everything runs on the controller's thread. */
 
@@ -19,7 +20,15 @@
 /* Namespace of the controller, or NULL when it is inactive. */
 static inline const struct ns_view *ctrl_ns(const struct nvmft_ctrl *ctrl, uint32_t nsid)
 {
-	return ctrl->sv ? nvmft_view_ns(ctrl->sv, nsid) : NULL;
+	const struct ns_view *nsv = ctrl->sv ? nvmft_view_ns(ctrl->sv, nsid) : NULL;
+
+	return nsv && nvmft_queue_sees(ctrl->admin, nsv) ? nsv : NULL;
+}
+
+/* Command set that a command is about: CSI of Identify. */
+static inline uint8_t sqe_csi(const struct request *req)
+{
+	return (uint8_t)(le32toh(req->pub.sqe.cdw11) >> 24);
 }
 
 /* NSIDs are 1..MNAN (Base 2.0, 3.2.1.2); what lies in between and is not there is inactive. */

@@ -22,6 +22,6 @@ nvmft_status nvmft_parse_admin_cmd(struct request *req)
 	case NVMFT_ADMIN_KEEP_ALIVE:
 		return nvmft_keep_alive_parse(req);
 	default:
-		return req_error(req, SC_DNR(INVALID_OPCODE), SQE_LOC(opcode));
+		return nvmft_pass_parse(req);
 	}
 }

@@ -198,7 +198,7 @@ static void io_finish(struct request *req)
 	req->io.state = IO_IDLE;
 	if (unlikely(waiter != NULL)) {
 		TAILQ_REMOVE(&ch->waiting, waiter, link);
-		waiter->io.state = IO_QUEUED;
+		waiter->io.state = IO_LATE;
 		TAILQ_INSERT_TAIL(&ch->pub.group->submits, waiter, link);
 	} else {
 		ch->submitted--;
@@ -206,10 +206,25 @@ static void io_finish(struct request *req)
 	req->next(req);
 }
 
+/* While it waited the namespace may have shrunk. Flush and commands that are passed on have no range of the core's. */
+static nvmft_status late_check(struct request *req)
+{
+	if (req->io.op == NVMFT_IO_FLUSH || req->io.op == NVMFT_IO_COMMAND)
+		return 0;
+	return nvmft_io_recheck(req, req->io.lba, req->io.blocks);
+}
+
 static void submit_one(struct request *req)
 {
 	struct ns_channel *ch = req->channel;
 
+	if (unlikely(req->io.state == IO_LATE)) {
+		req->io.status = late_check(req);
+		if (req->io.status) {
+			io_finish(req);
+			return;
+		}
+	}
 	if (unlikely(!ch->dirty)) {
 		ch->dirty = true;
 		TAILQ_INSERT_TAIL(&ch->pub.group->dirty_channels, ch, dirty_link);

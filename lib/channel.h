@@ -17,6 +17,7 @@ enum io_state {
 	IO_HELD,       /* in channel->held: a fused pair is running */
 	IO_WAITING,    /* in channel->waiting: the backend's depth is used up */
 	IO_QUEUED,     /* in group->submits */
+	IO_LATE,       /* there, too, and waited before */
 	IO_SUBMITTING, /* inside ops->submit() */
 	IO_DONE,       /* completed there */
 	IO_PENDING,    /* the backend has it */

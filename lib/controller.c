@@ -194,6 +194,8 @@ void nvmft_ctrl_attach(struct nvmft_ctrl *ctrl, struct nvmft_queue *queue)
 		return;
 	ctrl->ioqs[queue->qid - 1] = queue;
 	ctrl->nioqs++;
+	/* The queue's thread waits for the answer. CC.CSS cannot change as long as there are I/O queues. */
+	queue->all_csi = ctrl->admin->all_csi;
 }
 
 static void ctrl_maybe_end(struct nvmft_ctrl *ctrl)

@@ -106,7 +106,7 @@ static uint64_t dsm_bytes(const struct request *req)
 nvmft_status nvmft_dsm_parse(struct request *req)
 {
 	if (!nvmft_io_parse_ns(req))
-		return req_error(req, SC_DNR(INVALID_NS), SQE_LOC(nsid));
+		return req_error(req, nvmft_io_no_ns(req), SQE_LOC(nsid));
 	if (req->pub.sqe.cdw11 & DSM_AD) {
 		nvmft_status status = nvmft_io_parse_protected(req);
 

@@ -23,17 +23,30 @@ static const struct effect io_effects[] = {
 	{NVMFT_CMD_DSM, NVME_CMD_EFFECTS_CSUPP | NVME_CMD_EFFECTS_LBCC},
 };
 
-static void put_set(struct page_window *w, const struct effect *effects, size_t n)
+/* What the core passes on, then what it answers. */
+static void fill_set(uint32_t set[256], const struct effect *effects, size_t n, const struct nvmft_opcodes *passed,
+		     const struct pass_cmd *(*find)(uint8_t opcode))
 {
-	uint32_t set[256] = {0};
-
+	memset(set, 0, 256 * sizeof(*set));
+	for (unsigned int opcode = 0; opcode < 256; opcode++)
+		if (nvmft_opcodes_has(passed, (uint8_t)opcode))
+			set[opcode] = htole32(find((uint8_t)opcode)->effects);
 	for (size_t i = 0; i < n; i++)
 		set[effects[i].opcode] = htole32(effects[i].effects);
-	nvmft_page_put(w, set, sizeof(set));
 }
 
 void nvmft_effects_log_page(struct page_window *w)
 {
-	put_set(w, admin_effects, ARRAY_SIZE(admin_effects));
-	put_set(w, io_effects, ARRAY_SIZE(io_effects));
+	const struct nvmft_ctrl *ctrl = req_ctrl(w->req);
+	uint8_t csi = nvmft_log_csi(w->req);
+	struct nvmft_opcodes admin = nvmft_offers_admin(ctrl->admin), io = nvmft_offers_io(ctrl->admin, csi);
+
+	uint32_t set[256];
+
+	fill_set(set, admin_effects, ARRAY_SIZE(admin_effects), &admin, nvmft_pass_admin);
+	nvmft_page_put(w, set, sizeof(set));
+	fill_set(set, io_effects, ARRAY_SIZE(io_effects), &io, nvmft_pass_io);
+	if (!nvmft_offers_write_zeroes(ctrl->admin, csi))
+		set[NVMFT_CMD_WRITE_ZEROES] = 0;
+	nvmft_page_put(w, set, sizeof(set));
 }

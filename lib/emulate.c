@@ -192,7 +192,11 @@ static void zeroes_start(struct request *req)
 		return;
 	}
 	if (req->channel->info.write_zeroes != NVMFT_CAP_NATIVE) {
-		zeroes_emulate(req);
+		/* Writes to a zone that are refused half-way cannot be done again. */
+		if (req->channel->info.csi == NVME_CSI_ZNS)
+			zeroes_fail(req, SC_DNR(INVALID_OPCODE));
+		else
+			zeroes_emulate(req);
 		return;
 	}
 	req->io.op = NVMFT_IO_WRITE_ZEROES;

@@ -49,6 +49,7 @@ FEATURE(write_atomicity);
 FEATURE(aec);
 FEATURE(kato);
 FEATURE(host_behavior);
+FEATURE(command_sets);
 FEATURE(host_id);
 #undef FEATURE
 

@@ -208,6 +208,23 @@ nvmft_status nvmft_feat_set_host_behavior(struct request *req)
 	return 0;
 }
 
+/* 19h I/O Command Set Profile: an index of the combinations of CNS 1Ch, of which there is one. */
+nvmft_status nvmft_feat_get_command_sets(struct request *req, const struct ctrl_features *f,
+					 struct feature_value *value)
+{
+	(void)req;
+	(void)f;
+	value->dw0 = 0;
+	return 0;
+}
+
+nvmft_status nvmft_feat_set_command_sets(struct request *req)
+{
+	if (cdw11(req) & 0x1ff)
+		return req_error(req, SC_DNR(IOCS_COMBINATION_REJECTED), SQE_LOC(cdw11));
+	return 0;
+}
+
 /* 81h Host Identifier: fabrics know the 128-bit one only, and from Connect (5.27.1.25). */
 nvmft_status nvmft_feat_get_host_id(struct request *req, const struct ctrl_features *f, struct feature_value *value)
 {

@@ -23,6 +23,8 @@ static const struct feature features[] = {
 	{NVME_FEAT_FID_KATO, .io = true, .discovery = true, .get = nvmft_feat_get_kato, .set = nvmft_feat_set_kato},
 	{NVME_FEAT_FID_HOST_BEHAVIOR, .io = true, .len = FEAT_HOST_BEHAVIOR_LEN, .get = nvmft_feat_get_host_behavior,
 	 .set = nvmft_feat_set_host_behavior},
+	{NVME_FEAT_FID_IOCS_PROFILE, .io = true, .get = nvmft_feat_get_command_sets,
+	 .set = nvmft_feat_set_command_sets},
 	{NVME_FEAT_FID_HOST_ID, .io = true, .len = FEAT_HOST_ID_LEN, .get = nvmft_feat_get_host_id,
 	 .set = nvmft_feat_set_host_id, .fixed = true},
 };

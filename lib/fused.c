@@ -192,6 +192,7 @@ static void pair_release_held(struct ns_channel *ch)
 	while (!ch->fused && (req = TAILQ_FIRST(&ch->held))) {
 		TAILQ_REMOVE(&ch->held, req, link);
 		req->io.state = IO_IDLE;
+		req->io.status = nvmft_io_recheck(req, req->io.lba, req->io.blocks);
 		ch->changing++;
 		req->next(req);
 	}
@@ -216,10 +217,14 @@ static void pair_end(struct request *first, nvmft_status first_status, nvmft_sta
 
 void nvmft_fused_compared(struct request *first, nvmft_status status)
 {
-	if (status)
+	struct request *second = first->fused;
+
+	if (status) {
 		pair_end(first, status, SC(FUSED_FAIL));
-	else
-		nvmft_write_start(first->fused);
+		return;
+	}
+	second->io.status = nvmft_io_recheck(second, second->io.lba, second->io.blocks);
+	nvmft_write_start(second);
 }
 
 void nvmft_fused_wrote(struct request *second, nvmft_status status)
@@ -229,10 +234,16 @@ void nvmft_fused_wrote(struct request *second, nvmft_status status)
 
 void nvmft_fused_changed(struct ns_channel *ch)
 {
+	nvmft_status status;
+
 	if (ch->changing || ch->fused_runs)
 		return;
 	ch->fused_runs = true;
-	nvmft_compare_start(ch->fused);
+	status = nvmft_io_recheck(ch->fused, ch->fused->io.lba, ch->fused->io.blocks);
+	if (status)
+		pair_end(ch->fused, status, SC(FUSED_FAIL));
+	else
+		nvmft_compare_start(ch->fused);
 }
 
 static void pair_entered(struct request *first)

@@ -73,12 +73,13 @@ static void discovery_part(struct nvme_id_ctrl *id)
 	id->dctype = DCTYPE_DIRECT;
 }
 
-static void admin_part(struct nvme_id_ctrl *id)
+static void admin_part(struct nvme_id_ctrl *id, const struct nvmft_ctrl *ctrl)
 {
 	id->cntrltype = NVME_CTRL_CNTRLTYPE_IO;
 	id->rab = 6;
 	id->cmic = NVME_CTRL_CMIC_MULTI_PORT | NVME_CTRL_CMIC_MULTI_CTRL;
 	id->oaes = htole32(NVME_CTRL_OAES_NA);
+	id->oacs = htole16(nvmft_offers_oacs(ctrl));
 	id->frmw = FRMW_ONE_READ_ONLY_SLOT;
 	id->lpa = NVME_CTRL_LPA_SMART_PER_NS | NVME_CTRL_LPA_CMD_EFFECTS | NVME_CTRL_LPA_EXTENDED;
 	id->elpe = CTRL_ERROR_LOG_ENTRIES - 1;
@@ -96,7 +97,8 @@ static void io_part(struct nvme_id_ctrl *id, const struct nvmft_ctrl *ctrl)
 	id->nn = htole32(ctrl->subsys->opts.max_namespaces);
 	id->mnan = htole32(ctrl->subsys->opts.max_namespaces);
 	id->oncs = htole16(NVME_CTRL_ONCS_COMPARE | NVME_CTRL_ONCS_DSM | NVME_CTRL_ONCS_WRITE_ZEROES |
-			   NVME_CTRL_ONCS_SAVE_FEATURES);
+			   NVME_CTRL_ONCS_SAVE_FEATURES | nvmft_offers_oncs(ctrl));
+	id->ocfs = htole16(nvmft_offers_ocfs(ctrl));
 	id->fuses = htole16(FUSES_COMPARE_AND_WRITE);
 	/* Always present: a namespace with a volatile cache may be added after the host has read this. */
 	id->vwc = NVME_CTRL_VWC_PRESENT | VWC_FLUSH_ALL;
@@ -115,15 +117,22 @@ void nvmft_identify_ctrl(struct request *req)
 	if (ctrl->discovery) {
 		discovery_part(&id);
 	} else {
-		admin_part(&id);
+		admin_part(&id, ctrl);
 		io_part(&id, ctrl);
 	}
 	nvmft_req_copy_out(req, 0, &id, sizeof(id));
 	nvmft_req_complete(req, 0);
 }
 
-/* NVM Command Set 1.0, figure 100: every limit is 0, none, and so is the structure. */
+/* NVM Command Set 1.0, figure 100: every limit is 0, none, and so is the structure. That of zones has one
+ * (ZNS 1.1, 4.1.5.2). */
 void nvmft_identify_ctrl_csi(struct request *req)
 {
+	struct nvme_zns_id_ctrl id = {0};
+
+	if (sqe_csi(req) == NVME_CSI_ZNS) {
+		id.zasl = nvmft_offers_zasl(req_ctrl(req));
+		nvmft_req_copy_out(req, 0, &id, sizeof(id));
+	}
 	nvmft_req_complete(req, 0);
 }

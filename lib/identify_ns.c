@@ -7,6 +7,7 @@ enum {
 	NMIC_SHARED = 1 << 0,
 	NSATTR_WRITE_PROTECTED = 1 << 0,
 	NSTAT_READY = 1 << 0,
+	OZCS_READ_ACROSS = 1 << 0,
 };
 
 /*
@@ -55,6 +56,49 @@ static void io_hints(struct nvme_id_ns *id, uint32_t preferred)
 	id->nows = zero_based;
 }
 
+static uint16_t blocks16(uint32_t blocks)
+{
+	return htole16((uint16_t)(blocks > 65536 ? 65535 : blocks - 1));
+}
+
+/*
+ * NVM Command Set 1.0, 2.1.4; 0-based but for the offset. Where one of the sizes is not known, its 0 says one block,
+ * which is always true. A boundary of 0 says that there is none.
+ */
+static void atomicity(struct nvme_id_ns *id, const struct nvmft_atomicity *atomic)
+{
+	if (!atomic->normal && !atomic->power_fail && !atomic->compare_write)
+		return;
+	id->nsfeat |= NVME_NS_FEAT_NATOMIC;
+	if (atomic->normal)
+		id->nawun = blocks16(atomic->normal);
+	if (atomic->power_fail)
+		id->nawupf = blocks16(atomic->power_fail);
+	if (atomic->compare_write)
+		id->nacwu = blocks16(atomic->compare_write);
+	if (atomic->boundary)
+		id->nabsn = blocks16(atomic->boundary);
+	if (atomic->boundary_power_fail)
+		id->nabspf = blocks16(atomic->boundary_power_fail);
+	if (atomic->boundary || atomic->boundary_power_fail)
+		id->nabo = htole16((uint16_t)atomic->boundary_offset);
+}
+
+static void copy_limits(struct nvme_id_ns *id, const struct nvmft_backend_info *info)
+{
+	if (!nvmft_opcodes_has(&info->commands, NVMFT_CMD_COPY))
+		return;
+	id->mssrl = htole16(info->copy.max_range);
+	id->mcl = htole32(info->copy.max_total);
+	id->msrc = info->copy.max_ranges;
+}
+
+/* What the namespace says it can, only together with the commands for it. */
+static uint8_t rescap(const struct nvmft_backend_info *info)
+{
+	return nvmft_opcodes_has(&info->commands, NVMFT_CMD_RESV_REGISTER) ? info->reservations : 0;
+}
+
 static void fill_ns(struct nvme_id_ns *id, const struct ns_view *nsv)
 {
 	id->nsze = htole64(nsv->info.blocks);
@@ -63,7 +107,10 @@ static void fill_ns(struct nvme_id_ns *id, const struct ns_view *nsv)
 	if (nsv->info.thin)
 		id->nsfeat |= NVME_NS_FEAT_THIN;
 	io_hints(id, nsv->info.preferred_blocks);
+	atomicity(id, &nsv->info.atomicity);
+	copy_limits(id, &nsv->info);
 	id->nmic = NMIC_SHARED;
+	id->rescap = rescap(&nsv->info);
 	id->dlfeat = dlfeat(&nsv->info);
 	if (nsv->read_only)
 		id->nsattr = NSATTR_WRITE_PROTECTED;
@@ -86,13 +133,38 @@ void nvmft_identify_ns(struct request *req)
 	nvmft_req_complete(req, 0);
 }
 
-/* Storage tags and protection information, of which there is none: zeroes, active or not. */
+/* ZNS 1.1, figure 48. Write resources (ZRWA) would have facts of their own, so that they are not offered. */
+static void put_zones(struct request *req, const struct nvmft_zones *zones)
+{
+	struct nvme_zns_id_ns id = {
+		.zoc = htole16(zones->characteristics),
+		.ozcs = htole16(zones->optional & OZCS_READ_ACROSS),
+		.mar = htole32(zones->max_active),
+		.mor = htole32(zones->max_open),
+		.lbafe[0] = {.zsze = htole64(zones->zone_blocks), .zdes = zones->descriptor_extension},
+	};
+
+	nvmft_req_copy_out(req, 0, &id, sizeof(id));
+}
+
+/*
+ * Of the NVM Command Set: storage tags and protection information, of which there is none: zeroes, active or not. Zoned
+ * namespaces have that structure, too (ZNS 1.1, 4.1.5); other namespaces do not have theirs.
+ */
 void nvmft_identify_ns_csi(struct request *req)
 {
 	const struct ns_view *nsv;
 
-	if (find_ns(req, &nsv))
-		nvmft_req_complete(req, 0);
+	if (!find_ns(req, &nsv))
+		return;
+	if (nsv && sqe_csi(req) == NVME_CSI_ZNS) {
+		if (nsv->info.csi != NVME_CSI_ZNS) {
+			nvmft_req_complete(req, req_error(req, SC_DNR(INVALID_IOCS), SQE_LOC(cdw11) + 3));
+			return;
+		}
+		put_zones(req, &nsv->info.zones);
+	}
+	nvmft_req_complete(req, 0);
 }
 
 void nvmft_identify_ns_common(struct request *req)
@@ -104,6 +176,7 @@ void nvmft_identify_ns_common(struct request *req)
 		return;
 	if (nsv) {
 		id.nmic = NMIC_SHARED;
+		id.rescap = rescap(&nsv->info);
 		id.nsattr = nsv->read_only ? NSATTR_WRITE_PROTECTED : 0;
 		id.nstat = NSTAT_READY;
 		nvmft_req_copy_out(req, 0, &id, sizeof(id));
@@ -127,7 +200,6 @@ static size_t put_desc(struct request *req, size_t offset, uint8_t type, const v
 /* Unlike its neighbours this one wants an active namespace (5.17.2.3). */
 void nvmft_identify_ns_descs(struct request *req)
 {
-	static const uint8_t csi = NVME_CSI_NVM;
 	const struct nvmft_namespace *ns;
 	const struct ns_view *nsv;
 	size_t at = 0;
@@ -142,6 +214,6 @@ void nvmft_identify_ns_descs(struct request *req)
 	at = put_desc(req, at, NVME_NIDT_EUI64, ns->eui64, sizeof(ns->eui64));
 	at = put_desc(req, at, NVME_NIDT_NGUID, ns->nguid, sizeof(ns->nguid));
 	at = put_desc(req, at, NVME_NIDT_UUID, ns->uuid, sizeof(ns->uuid));
-	put_desc(req, at, NVME_NIDT_CSI, &csi, sizeof(csi));
+	put_desc(req, at, NVME_NIDT_CSI, &nsv->info.csi, sizeof(nsv->info.csi));
 	nvmft_req_complete(req, 0);
 }

@@ -5,9 +5,18 @@
  * Protection information bits of CDW12 and the directive fields are ignored, as for any namespace without them.
  */
 #include "io_cmd.h"
+#include "pass.h"
 #include "poll_group.h"
 
 /* ---- what all commands share ---- */
+
+/* There is no such namespace, or its device is gone: perhaps for a while, and perhaps another path leads to the same blocks. */
+nvmft_status nvmft_io_no_ns(const struct request *req)
+{
+	const struct subsys_view *sv = req->pub.queue->sv;
+
+	return sv && nvmft_view_gone(sv, le32toh(req->pub.sqe.nsid)) ? SC(NS_NOT_READY) : SC_DNR(INVALID_NS);
+}
 
 /* The view has changed since the command was parsed: what was checked then is checked again. */
 static nvmft_status io_look_again(struct request *req, bool change)
@@ -15,7 +24,7 @@ static nvmft_status io_look_again(struct request *req, bool change)
 	const struct ns_view *nsv = nvmft_io_parse_ns(req);
 
 	if (!nsv)
-		return SC_DNR(INVALID_NS);
+		return nvmft_io_no_ns(req);
 	if (!nvmft_io_in_range(nsv, req->io.lba, req->io.blocks))
 		return SC_DNR(LBA_RANGE);
 	return change && nsv->read_only ? SC_DNR(NS_WRITE_PROTECTED) : 0;
@@ -91,7 +100,9 @@ nvmft_status nvmft_io_recheck(struct request *req, uint64_t lba, uint64_t blocks
 		return SC(ABORT_REQ);
 	if (req->pub.queue->state != QUEUE_LIVE)
 		return SC(ABORT_QUEUE);
-	if (!nsv || nsv->ns != req->channel->ns)
+	if (!nsv)
+		return nvmft_io_no_ns(req);
+	if (nsv->ns != req->channel->ns)
 		return SC_DNR(INVALID_NS);
 	if (!nvmft_io_in_range(nsv, lba, blocks))
 		return SC_DNR(LBA_RANGE);
@@ -161,18 +172,27 @@ nvmft_status nvmft_io_check_data(const struct request *req)
 	return io_check_data(req);
 }
 
-static inline nvmft_status io_data(struct request *req)
+static inline nvmft_status io_buffers(struct request *req)
 {
 	const struct ns_channel *ch = req->channel;
-	nvmft_status status = io_check_data(req);
 
-	if (unlikely(status))
-		return status;
 	req->io.iov = req->pub.iov;
 	req->io.iovcnt = req->pub.iovcnt;
 	if (likely(!ch->picky || io_reachable(&ch->info, req->io.iov, req->io.iovcnt)))
 		return 0;
 	return io_bounce(req);
+}
+
+nvmft_status nvmft_io_buffers(struct request *req)
+{
+	return io_buffers(req);
+}
+
+static inline nvmft_status io_data(struct request *req)
+{
+	nvmft_status status = io_check_data(req);
+
+	return unlikely(status) ? status : io_buffers(req);
 }
 
 nvmft_status nvmft_io_data(struct request *req)
@@ -232,7 +252,7 @@ static inline nvmft_status parse_range(struct request *req)
 	req->io.lba = le32toh(sqe->cdw10) | (uint64_t)le32toh(sqe->cdw11) << 32;
 	req->io.blocks = sqe_lo16(sqe->cdw12) + 1u;
 	if (unlikely(!nsv))
-		return req_error(req, SC_DNR(INVALID_NS), SQE_LOC(nsid));
+		return req_error(req, nvmft_io_no_ns(req), SQE_LOC(nsid));
 	if (unlikely(!nvmft_io_in_range(nsv, req->io.lba, req->io.blocks)))
 		return req_error(req, SC_DNR(LBA_RANGE), SQE_LOC(cdw10));
 	return 0;
@@ -241,6 +261,22 @@ static inline nvmft_status parse_range(struct request *req)
 nvmft_status nvmft_io_parse_range(struct request *req)
 {
 	return parse_range(req);
+}
+
+/* The transport's own buffers may not be what the device can reach. */
+static inline bool parse_want_bounce(const struct request *req)
+{
+	const struct nvmft_backend_info *info = &req->nsv->info;
+
+	return unlikely(info->align > 1 || info->needs_regions) && req->pub.borrowed && req->pub.iovcnt &&
+	       !io_reachable(info, req->pub.iov, req->pub.iovcnt);
+}
+
+nvmft_status nvmft_io_parse_data(struct request *req, void (*execute)(struct request *), enum nvmft_dir dir,
+				 uint64_t len)
+{
+	req->want_bounce = parse_want_bounce(req);
+	return nvmft_req_data(req, execute, dir, len);
 }
 
 static inline nvmft_status parse_rw(struct request *req, void (*execute)(struct request *), enum nvmft_dir dir)
@@ -254,8 +290,7 @@ static inline nvmft_status parse_rw(struct request *req, void (*execute)(struct 
 	len = (uint64_t)req->io.blocks << nsv->lba_shift;
 	if (unlikely(len > (uint64_t)1 << (12 + req->pub.queue->sv->subsys->mdts)))
 		return req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw12));
-	req->want_bounce = unlikely(nsv->info.align > 1 || nsv->info.needs_regions) && req->pub.borrowed &&
-			   req->pub.iovcnt && !io_reachable(&nsv->info, req->pub.iov, req->pub.iovcnt);
+	req->want_bounce = parse_want_bounce(req);
 	return nvmft_req_data(req, execute, dir, len);
 }
 
@@ -277,6 +312,12 @@ static void copy_out_bounce(struct request *req)
 {
 	nvmft_req_copy_out(req, 0, req->iov_bounce.base, req->pub.data_len);
 	counter_add(&req_group(req)->counters.copied_bytes, req->pub.data_len);
+}
+
+void nvmft_io_buffers_back(struct request *req)
+{
+	if (req->io.iov == &req->iov_bounce)
+		copy_out_bounce(req);
 }
 
 static void read_end(struct request *req)
@@ -319,6 +360,8 @@ static void read_start(struct request *req)
 
 static void read_flushed(struct request *req)
 {
+	if (!req->io.status)
+		req->io.status = nvmft_io_recheck(req, req->io.lba, req->io.blocks);
 	if (req->io.status)
 		read_end(req);
 	else
@@ -483,7 +526,7 @@ static nvmft_status flush_parse(struct request *req)
 	if (req->pub.sqe.nsid == htole32(NVMFT_NSID_ALL))
 		return nvmft_req_no_data(req, flush_all_execute);
 	if (!nvmft_io_parse_ns(req))
-		return req_error(req, SC_DNR(INVALID_NS), SQE_LOC(nsid));
+		return req_error(req, nvmft_io_no_ns(req), SQE_LOC(nsid));
 	req->io.lba = 0;
 	req->io.blocks = 0;
 	return nvmft_req_no_data(req, flush_execute);
@@ -507,7 +550,7 @@ static nvmft_status parse_opcode(struct request *req)
 	case NVMFT_CMD_DSM:
 		return nvmft_dsm_parse(req);
 	default:
-		return req_error(req, SC_DNR(INVALID_OPCODE), SQE_LOC(opcode));
+		return nvmft_pass_parse(req);
 	}
 }
 

@@ -22,9 +22,10 @@
 /* Namespace that a command names, as of this pass; NULL: there is none (any more). */
 static inline const struct ns_view *nvmft_io_ns(struct request *req)
 {
-	const struct subsys_view *sv = req->pub.queue->sv;
+	const struct nvmft_queue *queue = req->pub.queue;
+	const struct ns_view *nsv = likely(queue->sv) ? nvmft_view_ns(queue->sv, le32toh(req->pub.sqe.nsid)) : NULL;
 
-	return likely(sv) ? nvmft_view_ns(sv, le32toh(req->pub.sqe.nsid)) : NULL;
+	return likely(nsv) && nvmft_queue_sees(queue, nsv) ? nsv : NULL;
 }
 
 /*
@@ -50,6 +51,9 @@ nvmft_status nvmft_io_open(struct request *req, bool change);
 bool nvmft_io_begin(struct request *req, bool change);
 void nvmft_io_end(struct request *req, nvmft_status status);
 
+/* Why nvmft_io_ns() found nothing. */
+nvmft_status nvmft_io_no_ns(const struct request *req);
+
 /* For commands of several steps: 0, or why the next step must not be done. */
 nvmft_status nvmft_io_recheck(struct request *req, uint64_t lba, uint64_t blocks);
 
@@ -63,6 +67,10 @@ void nvmft_change_end(struct request *req, nvmft_status status);
 nvmft_status nvmft_io_check_data(const struct request *req);
 /* Point io at the command's data, or at an aligned copy of it. Returns 0 or a status. */
 nvmft_status nvmft_io_data(struct request *req);
+/* The same when the length was checked already. */
+nvmft_status nvmft_io_buffers(struct request *req);
+/* Afterwards: what the device wrote to the copy is the command's data. */
+void nvmft_io_buffers_back(struct request *req);
 
 /* The command asks to be durable, or the host turned the write cache off. */
 static inline bool nvmft_io_durable(const struct request *req)
@@ -94,6 +102,9 @@ void nvmft_write_start(struct request *req);
 void nvmft_compare_start(struct request *req);
 
 nvmft_status nvmft_io_parse_rw(struct request *req, void (*execute)(struct request *), enum nvmft_dir dir);
+/* For commands of other lengths, which the caller has checked, when req->nsv is set. */
+nvmft_status nvmft_io_parse_data(struct request *req, void (*execute)(struct request *), enum nvmft_dir dir,
+				 uint64_t len);
 /* Sets io.lba and io.blocks from CDW10..12, and req->nsv. */
 nvmft_status nvmft_io_parse_range(struct request *req);
 /* req->nsv is set: status when it cannot be written to. */

@@ -11,7 +11,7 @@ static bool wanted(const struct nvmft_target *target, enum nvmft_log_level level
 	return target->opts.log.write && level <= target->opts.log_level;
 }
 
-void nvmft_vlog(struct nvmft_target *target, enum nvmft_log_level level, const char *prefix, const char *format,
+void nvmft_vlog(const struct nvmft_target *target, enum nvmft_log_level level, const char *prefix, const char *format,
 		va_list ap)
 {
 	char line[LOG_LINE_MAX];

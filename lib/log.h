@@ -9,7 +9,8 @@
 /* One line to the target's sink. Format with %s only strings that are ours or went through nvmft_log_escape(). */
 void nvmft_log(struct nvmft_target *target, enum nvmft_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-void nvmft_vlog(struct nvmft_target *target, enum nvmft_log_level level, const char *prefix, const char *format, va_list ap)
+void nvmft_vlog(const struct nvmft_target *target, enum nvmft_log_level level, const char *prefix, const char *format,
+		va_list ap)
 	__attribute__((format(printf, 4, 0)));
 
 /*

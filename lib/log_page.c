@@ -6,6 +6,7 @@ enum {
 	CDW10_RAE = 1 << 15,
 	CDW14_OT = 1 << 23,
 	LSUPP = 1 << 0,
+	LID_VENDOR = 0xc0,
 };
 
 void nvmft_page_put(struct page_window *w, const void *src, size_t len)
@@ -138,6 +139,8 @@ nvmft_status nvmft_log_page_parse(struct request *req)
 	uint64_t len = ((uint64_t)numd + 1) * sizeof(uint32_t);
 	nvmft_status status;
 
+	if (!page && !ctrl->discovery && sqe_lid(req) >= LID_VENDOR)
+		return nvmft_pass_log_parse(req);
 	if (!page)
 		return req_error(req, SC_CMD_DNR(INVALID_LOG_PAGE), SQE_LOC(cdw10));
 	if (len > ctrl_max_transfer(ctrl))
@@ -147,6 +150,9 @@ nvmft_status nvmft_log_page_parse(struct request *req)
 	/* Offsets that count entries instead of bytes are for pages that say so in page 00h; none does. */
 	if (le32toh(req->pub.sqe.cdw14) & CDW14_OT)
 		return req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw14) + 2);
+	/* The one page that there is for each command set. */
+	if (page->lid == NVME_LOG_LID_CMD_EFFECTS && !nvmft_offers_csi(ctrl, nvmft_log_csi(req)))
+		return req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw14) + 3);
 	status = check_nsid(req, page);
 	if (status)
 		return status;

@@ -14,6 +14,12 @@ struct page_window {
 	uint64_t pos;    /* what has been produced */
 };
 
+/* Command set that a page is about. */
+static inline uint8_t nvmft_log_csi(const struct request *req)
+{
+	return (uint8_t)(le32toh(req->pub.sqe.cdw14) >> 24);
+}
+
 void nvmft_page_put(struct page_window *w, const void *src, size_t len);
 
 /* Bytes that precede the window or follow it need not be made at all. */

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "channel.h"
+#include "log.h"
 #include "memory.h"
 #include "poll_group.h"
 
@@ -97,8 +98,26 @@ static int pool_region(struct pool *pool, uint32_t *region)
 	return 0;
 }
 
+/*
+ * A page of the size of a slab, which devices map as one piece. Only of those that the administrator set aside. That
+ * there is one is not yet a promise (of a control group, or of this memory node): what cannot be had now would be a
+ * signal later.
+ */
+static unsigned char *slab_map_huge(void)
+{
+	unsigned char *map = mmap(NULL, SLAB_BYTES, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | POOL_MAX_SHIFT << MAP_HUGE_SHIFT, -1, 0);
+
+	if (map == MAP_FAILED)
+		return NULL;
+	if (madvise(map, SLAB_BYTES, MADV_POPULATE_WRITE) == 0)
+		return map;
+	munmap(map, SLAB_BYTES);
+	return NULL;
+}
+
 /* mmap() aligns to pages only: map twice as much and give back what is around the aligned part. */
-static unsigned char *slab_map(void)
+static unsigned char *slab_map_small(void)
 {
 	unsigned char *map = mmap(NULL, 2 * SLAB_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	size_t head;
@@ -110,6 +129,22 @@ static unsigned char *slab_map(void)
 		munmap(map, head);
 	munmap(map + head + SLAB_BYTES, SLAB_BYTES - head);
 	return map + head;
+}
+
+static unsigned char *slab_map(struct nvmft_poll_group *group)
+{
+	struct pool *pool = &group->pool;
+	unsigned char *map = slab_map_huge();
+	enum pool_pages pages = map ? POOL_PAGES_HUGE : POOL_PAGES_SMALL;
+
+	if (!map)
+		map = slab_map_small();
+	if (map && pages != pool->pages) {
+		nvmft_log(group->target, NVMFT_LOG_DEBUG, "data memory: %s",
+			  pages == POOL_PAGES_HUGE ? "huge pages" : "no free huge pages");
+		pool->pages = pages;
+	}
+	return map;
 }
 
 static struct nvmft_region slab_region(const struct pool_slab *slab)
@@ -146,7 +181,7 @@ static struct pool_slab *slab_create(struct nvmft_poll_group *group)
 		return NULL;
 	if (pool_region(pool, &slab->region))
 		goto out_free;
-	slab->base = slab_map();
+	slab->base = slab_map(group);
 	if (!slab->base)
 		goto out_free;
 	region = slab_region(slab);

@@ -7,6 +7,7 @@
 
 #include "channel.h"
 #include "log.h"
+#include "pass.h"
 #include "subsystem.h"
 #include "view.h"
 
@@ -166,15 +167,8 @@ static int backend_check_ops(struct nvmft_subsystem *subsys, const struct nvmft_
 	return 0;
 }
 
-static int backend_read_info(struct nvmft_namespace *ns, struct nvmft_backend_info *info)
+static int backend_check_info(struct nvmft_namespace *ns, const struct nvmft_backend_info *info)
 {
-	int ret;
-
-	memset(info, 0, sizeof(*info));
-	info->size = sizeof(*info);
-	ret = ns->ops.info(&ns->backend, info);
-	if (ret)
-		return ret;
 	if ((info->block_size != 512 && info->block_size != 4096) || !info->blocks) {
 		ns_log_field(ns->subsys, "backend", "block size is not 512 or 4096, or it has no blocks");
 		return -EINVAL;
@@ -191,7 +185,21 @@ static int backend_read_info(struct nvmft_namespace *ns, struct nvmft_backend_in
 		ns_log_field(ns->subsys, "backend", "align is not a power of two up to 4096");
 		return -EINVAL;
 	}
-	return 0;
+	if (info->max_bytes && info->max_bytes < ns->subsys->opts.max_io_size) {
+		ns_log_field(ns->subsys, "backend", "takes less in one I/O than the subsystem's max_io_size");
+		return -EINVAL;
+	}
+	return nvmft_pass_check_info(ns, info);
+}
+
+static int backend_read_info(struct nvmft_namespace *ns, struct nvmft_backend_info *info)
+{
+	int ret;
+
+	memset(info, 0, sizeof(*info));
+	info->size = sizeof(*info);
+	ret = ns->ops.info(&ns->backend, info);
+	return ret ? ret : backend_check_info(ns, info);
 }
 
 static int ns_open_backend(struct nvmft_namespace *ns, const struct nvmft_namespace_opts *opts)
@@ -209,16 +217,8 @@ static int ns_open_backend(struct nvmft_namespace *ns, const struct nvmft_namesp
 	if (ret)
 		goto out_free;
 	ret = backend_read_info(ns, &ns->info);
-	if (ret)
-		goto out_close;
-	if (ns->info.max_bytes && ns->info.max_bytes < ns->subsys->opts.max_io_size) {
-		ns_log_field(ns->subsys, "backend", "takes less in one I/O than the subsystem's max_io_size");
-		ret = -EINVAL;
-		goto out_close;
-	}
-	return 0;
-
-out_close:
+	if (!ret)
+		return 0;
 	ns->ops.close(&ns->backend);
 out_free:
 	free(ns->backend.priv);
@@ -227,6 +227,7 @@ out_free:
 
 static void ns_free(struct nvmft_namespace *ns)
 {
+	pthread_mutex_destroy(&ns->notes_lock);
 	pthread_mutex_destroy(&ns->stats_lock);
 	free(ns->backend.priv);
 	free(ns);
@@ -249,6 +250,7 @@ static int ns_create(struct nvmft_subsystem *subsys, const struct nvmft_namespac
 	nvmft_opts_copy(&ns->ops, sizeof(ns->ops), opts->backend, opts->backend->size);
 	atomic_init(&ns->refs, 1);
 	pthread_mutex_init(&ns->stats_lock, NULL);
+	pthread_mutex_init(&ns->notes_lock, NULL);
 	LIST_INIT(&ns->channels);
 	ret = slot_take(subsys->target, &ns->slot);
 	if (ret)
@@ -282,8 +284,7 @@ static void ns_insert_sorted(struct nvmft_subsystem *subsys, struct nvmft_namesp
 	subsys->dirty = true;
 }
 
-/* Facts of @ns are new with the next view. */
-static void ns_mark_changed(struct nvmft_namespace *ns)
+void nvmft_namespace_mark_changed(struct nvmft_namespace *ns)
 {
 	ns->changed = ns->subsys->target->view->gen + 1;
 	ns->subsys->dirty = true;
@@ -310,7 +311,7 @@ static int ns_add_locked(struct nvmft_subsystem *subsys, struct nvmft_namespace_
 	if (ret)
 		return ret;
 	ns_insert_sorted(subsys, ns);
-	ns_mark_changed(ns);
+	nvmft_namespace_mark_changed(ns);
 	ret = nvmft_view_publish(subsys->target, NULL, false);
 	if (ret) {
 		TAILQ_REMOVE(&subsys->namespaces, ns, link);
@@ -415,6 +416,23 @@ out:
 	return ret;
 }
 
+int nvmft_namespace_take_info(struct nvmft_namespace *ns, const struct nvmft_backend_info *info)
+{
+	int ret = backend_check_info(ns, info);
+
+	if (ret)
+		return ret;
+	if (info->block_size != ns->info.block_size || info->csi != ns->info.csi) {
+		ns_log_field(ns->subsys, "backend", "its block size or command set changed");
+		return -EINVAL;
+	}
+	if (memcmp(info, &ns->info, sizeof(*info)) == 0)
+		return 0;
+	ns->info = *info;
+	nvmft_namespace_mark_changed(ns);
+	return 0;
+}
+
 int nvmft_namespace_refresh(struct nvmft_namespace *ns)
 {
 	struct nvmft_target *target = ns->subsys->target;
@@ -422,17 +440,13 @@ int nvmft_namespace_refresh(struct nvmft_namespace *ns)
 	int ret;
 
 	nvmft_target_lock(target);
+	before = ns->info;
 	ret = nvmft_target_check_running(target);
 	if (!ret)
 		ret = backend_read_info(ns, &info);
-	if (!ret && info.block_size != ns->info.block_size) {
-		ns_log_field(ns->subsys, "backend", "its block size changed");
-		ret = -EINVAL;
-	}
-	if (!ret && memcmp(&info, &ns->info, sizeof(info)) != 0) {
-		before = ns->info;
-		ns->info = info;
-		ns_mark_changed(ns);
+	if (!ret)
+		ret = nvmft_namespace_take_info(ns, &info);
+	if (!ret && ns->subsys->dirty) {
 		ret = nvmft_view_publish(target, NULL, false);
 		if (ret)
 			ns->info = before;

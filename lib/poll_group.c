@@ -168,6 +168,8 @@ static int poll_pass(struct nvmft_poll_group *group)
 	int n = 0;
 
 	group->now_ns = nvmft_target_now(group->target);
+	if (unlikely(atomic_load_explicit(&group->target->notes, memory_order_relaxed)))
+		nvmft_notes_poll(group);
 	n += nvmft_view_update(group);
 	n += nvmft_msgs_run(group);
 	n += nvmft_ring_reap(group);
@@ -214,7 +216,8 @@ static int group_prepare_sleep(struct nvmft_poll_group *group)
 	if (!nvmft_msgs_sleep(group))
 		return -EAGAIN;
 	/* Sequentially consistent, as for calls: whoever publishes a view sees that the group sleeps, or the group sees the view. */
-	if (!nvmft_ring_idle(group) || group->view->gen != atomic_load(&group->target->view_gen)) {
+	if (!nvmft_ring_idle(group) || group->view->gen != atomic_load(&group->target->view_gen) ||
+	    (atomic_load(&group->target->notes) && !group->notes_retry.armed)) {
 		nvmft_msgs_awake(group);
 		return -EAGAIN;
 	}

@@ -19,6 +19,8 @@ struct ring {
 	bool enabled;
 	bool armed;   /* @event_fd is signalled */
 	int event_fd; /* what a host sleeps on */
+	struct io_uring_cqe *aside; /* taken out of a full completion queue by nvmft_ring_forget(); usually NULL */
+	unsigned int naside, aside_done;
 };
 
 /* timer.c: a pairing heap, so that arming never allocates; and the ring's timeout that wakes a sleeping group. */
@@ -74,6 +76,7 @@ struct nvmft_poll_group {
 	struct pool pool;
 	struct group_transport *transports;
 
+	struct nvmft_timer notes_retry; /* changed.c */
 	struct nvmft_view *view;
 	TAILQ_HEAD(, nvmft_queue) queues;
 	TAILQ_HEAD(, nvmft_ctrl) ctrls;

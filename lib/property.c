@@ -82,6 +82,7 @@ static void ctrl_enable(struct nvmft_ctrl *ctrl)
 		return;
 	}
 	ctrl->csts = CSTS_RDY;
+	ctrl->admin->all_csi = CC_CSS(ctrl->cc) == 6;
 }
 
 /* Controller reset (3.7.2): the I/O queues are deleted. Not ready until the last of them is gone. */

@@ -41,6 +41,7 @@ struct nvmft_queue {
 	bool live_counted;
 	bool sqflow_disabled;
 	bool accept_lent;
+	bool all_csi; /* CC.CSS is 110b, as of the enabling of the controller */
 	uint16_t qid;
 	uint16_t sqsize; /* 0-based; before Connect of the default size of the admin queue */
 	uint16_t sqhd;

@@ -65,6 +65,12 @@ static inline void req_set_state(struct request *req, enum request_state from, e
 	req->state = (uint8_t)to;
 }
 
+/* Hosts that enabled the controller for the NVM Command Set alone (CC.CSS) have no other namespaces. */
+static inline bool nvmft_queue_sees(const struct nvmft_queue *queue, const struct ns_view *nsv)
+{
+	return likely(nsv->info.csi == NVME_CSI_NVM) || queue->all_csi;
+}
+
 static inline struct nvmft_poll_group *req_group(struct request *req)
 {
 	return req->pub.queue->group;

@@ -3,6 +3,7 @@
  * The poll group's io_uring: one place to submit to and to wait on for every socket, file and timer of the group.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -14,7 +15,12 @@
 /* One completion may be pending for each connection at once; beyond this the kernel keeps them for us, at a cost. */
 #define RING_CQ_ENTRIES 8192
 
-enum ring_op_state { RING_OP_IDLE, RING_OP_WAITING, RING_OP_STARTED };
+enum ring_op_state {
+	RING_OP_IDLE,
+	RING_OP_WAITING, /* for a free submission entry */
+	RING_OP_STARTED,
+	RING_OP_DOOMED, /* cancelled before the kernel had it: a no-operation goes in its place, and ends it */
+};
 
 static unsigned int ring_kflags(const struct ring *ring)
 {
@@ -79,6 +85,7 @@ int nvmft_ring_init(struct nvmft_poll_group *group)
 
 void nvmft_ring_fini(struct nvmft_poll_group *group)
 {
+	free(group->ring.aside);
 	io_uring_queue_exit(&group->ring.uring);
 	close(group->ring.event_fd);
 }
@@ -128,8 +135,12 @@ static struct io_uring_sqe *ring_get_sqe(struct ring *ring)
 
 static void ring_prepare(struct nvmft_ring_op *op, struct io_uring_sqe *sqe)
 {
-	op->state = RING_OP_STARTED;
-	op->prep(op, sqe);
+	if (unlikely(op->state == RING_OP_DOOMED)) {
+		io_uring_prep_nop(sqe);
+	} else {
+		op->state = RING_OP_STARTED;
+		op->prep(op, sqe);
+	}
 	io_uring_sqe_set_data(sqe, op);
 }
 
@@ -152,63 +163,213 @@ void nvmft_ring_start(struct nvmft_poll_group *group, struct nvmft_ring_op *op)
 	struct ring *ring = &group->ring;
 	struct io_uring_sqe *sqe = ring->wait_head ? NULL : ring_get_sqe(ring);
 
+	op->state = RING_OP_WAITING;
 	if (sqe) {
 		ring_prepare(op, sqe);
 		return;
 	}
-	op->state = RING_OP_WAITING;
 	op->next = NULL;
 	*ring->wait_tail = op;
 	ring->wait_tail = &op->next;
 }
 
-/* Cancel by a submission entry of its own, whose completion nobody wants (user_data 0). */
-static void ring_cancel_prep(struct nvmft_ring_op *op, struct ring *ring)
-{
-	struct io_uring_sqe *sqe = ring_get_sqe(ring);
+/* ---- ending operations early ---- */
 
-	if (!sqe)
+/*
+ * The kernel's own call for it, which needs no submission entry. Without @wait it does not wait for an operation that
+ * it cannot end at once.
+ */
+static void ring_cancel_sync(struct ring *ring, struct nvmft_ring_op *op, bool wait)
+{
+	struct io_uring_sync_cancel_reg reg = {.addr = (uint64_t)(uintptr_t)op, .fd = -1};
+
+	if (wait) {
+		reg.timeout.tv_sec = -1;
+		reg.timeout.tv_nsec = -1;
+	}
+	(void)io_uring_register_sync_cancel(&ring->uring, &reg);
+}
+
+/* The submission entry of @op that the kernel has not taken yet, or NULL. */
+static struct io_uring_sqe *ring_find_sqe(struct ring *ring, const struct nvmft_ring_op *op)
+{
+	struct io_uring_sq *sq = &ring->uring.sq;
+
+	for (unsigned int i = *sq->khead; i != sq->sqe_tail; i++)
+		if (sq->sqes[i & sq->ring_mask].user_data == (uint64_t)(uintptr_t)op)
+			return &sq->sqes[i & sq->ring_mask];
+	return NULL;
+}
+
+/* Cancel by a submission entry of its own, whose completion nobody wants (user_data 0). */
+static void ring_cancel_started(struct ring *ring, struct nvmft_ring_op *op)
+{
+	struct io_uring_sqe *sqe = ring_find_sqe(ring, op);
+
+	if (sqe) {
+		op->state = RING_OP_DOOMED;
+		ring_prepare(op, sqe);
 		return;
+	}
+	sqe = ring_get_sqe(ring);
+	if (!sqe) {
+		ring_cancel_sync(ring, op, false);
+		return;
+	}
 	io_uring_prep_cancel(sqe, op, 0);
 	io_uring_sqe_set_data(sqe, NULL);
 }
 
 void nvmft_ring_cancel(struct nvmft_poll_group *group, struct nvmft_ring_op *op)
 {
+	if (op->state == RING_OP_WAITING)
+		op->state = RING_OP_DOOMED;
+	else if (op->state == RING_OP_STARTED)
+		ring_cancel_started(&group->ring, op);
+}
+
+static bool ring_unlink_waiting(struct ring *ring, struct nvmft_ring_op *op)
+{
+	struct nvmft_ring_op **link;
+
+	for (link = &ring->wait_head; *link; link = &(*link)->next) {
+		if (*link != op)
+			continue;
+		*link = op->next;
+		if (!*link)
+			ring->wait_tail = link;
+		return true;
+	}
+	return false;
+}
+
+/* Make a completion nobody's. True when it is the last one of @op. */
+static bool ring_void_cqe(struct io_uring_cqe *cqe, const struct nvmft_ring_op *op)
+{
+	if (io_uring_cqe_get_data(cqe) != op)
+		return false;
+	cqe->user_data = 0;
+	return !(cqe->flags & IORING_CQE_F_MORE);
+}
+
+static bool ring_void_cqes(struct ring *ring, const struct nvmft_ring_op *op)
+{
+	struct io_uring_cqe *cqe;
+	bool last = false;
+	unsigned int head, i;
+
+	for (i = ring->aside_done; i < ring->naside; i++)
+		last |= ring_void_cqe(&ring->aside[i], op);
+	io_uring_for_each_cqe(&ring->uring, head, cqe) last |= ring_void_cqe(cqe, op);
+	return last;
+}
+
+/*
+ * The completion queue is full, and the completion that is looked for may be among those that the kernel keeps back: take
+ * what is there out, for the next nvmft_ring_reap().
+ */
+static void ring_set_aside(struct ring *ring)
+{
+	unsigned int n = io_uring_cq_ready(&ring->uring), head;
+	struct io_uring_cqe *cqe, *aside;
+
+	if (n < ring->uring.cq.ring_entries)
+		return;
+	aside = realloc(ring->aside, (ring->naside + n) * sizeof(*aside));
+	if (!aside)
+		return;
+	ring->aside = aside;
+	io_uring_for_each_cqe(&ring->uring, head, cqe) ring->aside[ring->naside++] = *cqe;
+	io_uring_cq_advance(&ring->uring, n);
+}
+
+/*
+ * The kernel has it: make it end now, and take the completion away. A thread that is not the owner can do neither; that is
+ * only when the group is being freed and nobody polls it any more, and then nothing can happen to the operation
+ * until the ring goes.
+ */
+static void ring_end_now(struct nvmft_poll_group *group, struct nvmft_ring_op *op)
+{
 	struct ring *ring = &group->ring;
 
-	/* A waiting operation must reach the kernel first, so that there is one way only in which it can end. */
-	if (op->state == RING_OP_WAITING)
-		ring_drain_waiting(ring);
-	if (op->state == RING_OP_STARTED)
-		ring_cancel_prep(op, ring);
+	if (ring_void_cqes(ring, op) || !pthread_equal(group->owner, pthread_self()))
+		return;
+	do {
+		ring_cancel_sync(ring, op, true);
+		ring_set_aside(ring);
+		(void)io_uring_get_events(&ring->uring);
+	} while (!ring_void_cqes(ring, op));
+}
+
+void nvmft_ring_forget(struct nvmft_poll_group *group, struct nvmft_ring_op *op)
+{
+	struct io_uring_sqe *sqe;
+
+	if (op->state == RING_OP_IDLE)
+		return;
+	if (!ring_unlink_waiting(&group->ring, op)) {
+		sqe = ring_find_sqe(&group->ring, op);
+		if (sqe) {
+			io_uring_prep_nop(sqe);
+			io_uring_sqe_set_data(sqe, NULL);
+		} else {
+			ring_end_now(group, op);
+		}
+	}
+	op->state = RING_OP_IDLE;
+}
+
+/* Returns 1, or 0 when it was nobody's. */
+static int ring_complete(const struct io_uring_cqe *cqe)
+{
+	struct nvmft_ring_op *op = io_uring_cqe_get_data(cqe);
+	int res = cqe->res;
+
+	if (!op)
+		return 0;
+	if (unlikely(op->state == RING_OP_DOOMED))
+		res = -ECANCELED;
+	if (!(cqe->flags & IORING_CQE_F_MORE))
+		op->state = RING_OP_IDLE;
+	op->complete(op, res, cqe->flags);
+	return 1;
+}
+
+/* What nvmft_ring_forget() took out of a full queue. It may come to it again from here. */
+static int ring_reap_aside(struct ring *ring)
+{
+	int n = 0;
+
+	while (ring->aside_done < ring->naside) {
+		struct io_uring_cqe cqe = ring->aside[ring->aside_done++];
+
+		n += ring_complete(&cqe);
+	}
+	free(ring->aside);
+	ring->aside = NULL;
+	ring->naside = 0;
+	ring->aside_done = 0;
+	return n;
 }
 
 int nvmft_ring_reap(struct nvmft_poll_group *group)
 {
 	struct io_uring *uring = &group->ring.uring;
-	unsigned int left = io_uring_cq_ready(uring);
+	unsigned int left;
 	int n = 0;
 
+	if (unlikely(group->ring.naside))
+		n = ring_reap_aside(&group->ring);
+	left = io_uring_cq_ready(uring);
 	/* What completes because of what is done here belongs to the next pass, so that a pass ends. */
 	while (left-- > 0) {
-		struct io_uring_cqe *cqe;
-		struct nvmft_ring_op *op;
-		unsigned int flags;
-		int res;
+		struct io_uring_cqe *next, cqe;
 
-		if (io_uring_peek_cqe(uring, &cqe) != 0)
+		if (io_uring_peek_cqe(uring, &next) != 0)
 			break;
-		op = io_uring_cqe_get_data(cqe);
-		res = cqe->res;
-		flags = cqe->flags;
-		io_uring_cqe_seen(uring, cqe);
-		if (!op)
-			continue;
-		if (!(flags & IORING_CQE_F_MORE))
-			op->state = RING_OP_IDLE;
-		op->complete(op, res, flags);
-		n++;
+		cqe = *next;
+		io_uring_cqe_seen(uring, next);
+		n += ring_complete(&cqe);
 	}
 	return n;
 }
@@ -235,6 +396,6 @@ bool nvmft_ring_idle(struct nvmft_poll_group *group)
 {
 	struct ring *ring = &group->ring;
 
-	return !ring->wait_head && !io_uring_sq_ready(&ring->uring) && !io_uring_cq_ready(&ring->uring) &&
-	       !ring_needs_enter(ring);
+	return !ring->wait_head && !ring->naside && !io_uring_sq_ready(&ring->uring) &&
+	       !io_uring_cq_ready(&ring->uring) && !ring_needs_enter(ring);
 }

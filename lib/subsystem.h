@@ -20,6 +20,13 @@ struct nvmft_host {
 	struct retired retire;
 };
 
+/* What a backend said with nvmft_backend_changed() and the configuration does not have yet. */
+struct note {
+	enum { NOTE_NONE, NOTE_INFO, NOTE_GONE } kind;
+	bool inner; /* by a backend inside a wrapper */
+	struct nvmft_backend_info info;
+};
+
 /*
  * A namespace. Fields above the line never change after nvmft_namespace_add(). Facts that change (size) are in ns_view.
  */
@@ -34,6 +41,7 @@ struct nvmft_namespace {
 	/* ---- target->lock ---- */
 	TAILQ_ENTRY(nvmft_namespace) link;
 	struct nvmft_backend_info info;
+	bool gone; /* its device is: inactive for all hosts */
 	uint64_t changed; /* view generation of the last change */
 	struct retired retire;
 	/* ---- any thread ---- */
@@ -43,6 +51,8 @@ struct nvmft_namespace {
 	pthread_mutex_t stats_lock; /* the list of channels and the sums of closed ones; never per command */
 	LIST_HEAD(, ns_channel) channels;
 	struct nvmft_namespace_stats closed_stats;
+	pthread_mutex_t notes_lock;
+	struct note note; /* of the backend, for changed.c */
 	_Atomic(struct request *) fused_tail; /* fused.c: serialises Compare and Write over all poll groups; zero when idle */
 };
 
@@ -79,6 +89,10 @@ void nvmft_subsystem_get(struct nvmft_subsystem *subsys);
 void nvmft_subsystem_put(struct nvmft_subsystem *subsys);
 void nvmft_namespace_get(struct nvmft_namespace *ns);
 void nvmft_namespace_put(struct nvmft_namespace *ns);
+
+/* New facts: 0, or -EINVAL and they are refused. Its facts are new with the next view. target->lock held. */
+int nvmft_namespace_take_info(struct nvmft_namespace *ns, const struct nvmft_backend_info *info);
+void nvmft_namespace_mark_changed(struct nvmft_namespace *ns);
 
 /* Part of removing a subsystem: link its namespaces into the chain of what is retired. target->lock held. */
 struct retired *nvmft_namespaces_retire(struct nvmft_subsystem *subsys, struct retired *chain);

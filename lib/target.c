@@ -69,6 +69,7 @@ int nvmft_target_create(const struct nvmft_target_opts *opts, struct nvmft_targe
 		return -ENOMEM;
 	pthread_mutex_init(&target->lock, NULL);
 	pthread_mutex_init(&target->view_lock, NULL);
+	nvmft_shared_init(target);
 	TAILQ_INIT(&target->subsystems);
 	TAILQ_INIT(&target->ports);
 	TAILQ_INIT(&target->hosts);
@@ -91,6 +92,7 @@ int nvmft_target_create(const struct nvmft_target_opts *opts, struct nvmft_targe
 out_discovery:
 	nvmft_subsystem_put(target->discovery);
 out_free:
+	nvmft_shared_fini(target);
 	pthread_mutex_destroy(&target->view_lock);
 	pthread_mutex_destroy(&target->lock);
 	free(target);
@@ -187,7 +189,8 @@ static void target_free_groups(struct nvmft_target *target)
 }
 
 /*
- * Backends are closed before the groups go: a thread of a backend may still be on its way out of nvmft_io_done_remote().
+ * Backends, and what they share, end before the groups go: a thread of a backend may still be on its way out of
+ * nvmft_io_done_remote().
  */
 static void target_close_backends(struct nvmft_target *target)
 {
@@ -202,6 +205,7 @@ static void target_close_backends(struct nvmft_target *target)
 	nvmft_hosts_free(target);
 	nvmft_subsystem_put(target->discovery);
 	target_run_calls(target);
+	nvmft_shared_fini(target);
 }
 
 int nvmft_target_destroy(struct nvmft_target *target)

@@ -10,6 +10,7 @@
 #include "spec.h"
 #include "util.h"
 
+struct nvmft_shared;
 struct nvmft_view;
 struct nvmft_threads;
 
@@ -27,7 +28,7 @@ struct nvmft_target {
 
 	/*
 	 * Serialises configuration calls, and so protects the mutable configuration: the lists below, what hangs from
-	 * them and @disc_genctr. A backend may block while it is held, therefore no poll group ever takes it.
+	 * them and @disc_genctr. A backend may block while it is held, therefore no poll group ever waits for it.
 	 */
 	pthread_mutex_t lock;
 	TAILQ_HEAD(, nvmft_subsystem) subsystems;
@@ -48,6 +49,15 @@ struct nvmft_target {
 	TAILQ_HEAD(, nvmft_poll_group) groups;
 	uint32_t ngroups;
 	_Atomic uint64_t view_gen; /* generation of @view, so that groups notice a change without the lock */
+	atomic_bool notes;         /* changed.c: a backend left a note */
+
+	/*
+	 * Protects the list of what backends share, newest first, and its counts. A control thread that finds such an object on its
+	 * way to idleness waits for @shared_cond; a poll group's thread never waits.
+	 */
+	pthread_mutex_t shared_lock;
+	pthread_cond_t shared_cond;
+	struct nvmft_shared *shared;
 
 	atomic_uint place_next; /* round robin of nvmft_port_place() */
 
@@ -90,6 +100,17 @@ void nvmft_done_later(struct nvmft_target *target, struct nvmft_done_call *dc,
 void nvmft_ports_free(struct nvmft_target *target);
 void nvmft_subsystems_free(struct nvmft_target *target);
 void nvmft_hosts_free(struct nvmft_target *target);
+
+/*
+ * changed.c: take in what backends said. apply: target->lock is held, and nothing else is published before it is given
+ * back; 0, or -ENOMEM and target->notes is still set. poll: part of a pass, when target->notes is set.
+ */
+int nvmft_notes_apply(struct nvmft_target *target);
+void nvmft_notes_poll(struct nvmft_poll_group *group);
+
+/* shared.c. fini: every backend is closed. */
+void nvmft_shared_init(struct nvmft_target *target);
+void nvmft_shared_fini(struct nvmft_target *target);
 
 /* Parts of configuration calls: -ESHUTDOWN once the target is stopping. target->lock held. */
 static inline int nvmft_target_check_running(struct nvmft_target *target)

@@ -27,16 +27,22 @@ static struct subsys_view *subsys_view_build(struct nvmft_subsystem *subsys)
 	TAILQ_FOREACH(ns, &subsys->namespaces, link)
 		nns++;
 	/* One block, so that a view is freed as it was made: whole. */
-	sv = calloc(1, sizeof(*sv) + nns * sizeof(*sv->ns) + subsys->nhosts * sizeof(*sv->hosts));
+	sv = calloc(1, sizeof(*sv) + nns * (sizeof(*sv->ns) + sizeof(struct nvmft_namespace *)) +
+			       subsys->nhosts * sizeof(*sv->hosts));
 	if (!sv)
 		return NULL;
 	atomic_init(&sv->refs, 1);
 	sv->subsys = subsys;
 	sv->allow_any_host = subsys->allow_any_host;
 	sv->ns = (struct ns_view *)(sv + 1);
-	sv->hosts = (struct nvmft_host **)(sv->ns + nns);
+	sv->gone = (struct nvmft_namespace **)(sv->ns + nns);
+	sv->hosts = (struct nvmft_host **)(sv->gone + nns);
 	TAILQ_FOREACH(ns, &subsys->namespaces, link)
 	{
+		if (ns->gone) {
+			sv->gone[sv->ngone++] = ns;
+			continue;
+		}
 		sv->ns[sv->nns++] = (struct ns_view){
 			.ns = ns,
 			.nsid = ns->nsid,
@@ -243,8 +249,14 @@ int nvmft_view_publish(struct nvmft_target *target, struct retired *retired, boo
 	return 0;
 }
 
+/* What devices did by themselves comes first, with a view of its own; without a poll group nobody else sees to it. */
 void nvmft_target_lock(struct nvmft_target *target)
 {
+	pthread_mutex_lock(&target->lock);
+	if (likely(!atomic_load(&target->notes)))
+		return;
+	(void)nvmft_notes_apply(target);
+	nvmft_target_unlock(target);
 	pthread_mutex_lock(&target->lock);
 }
 
@@ -283,12 +295,10 @@ static void update_channels(struct nvmft_poll_group *group)
 
 	for (slot = 0; slot < group->nchannels; slot++) {
 		struct ns_channel *channel = group->channels[slot];
-		const struct ns_view *nsv;
 
 		if (!channel)
 			continue;
-		nsv = nvmft_view_ns(nvmft_view_subsys_of(group->view, channel->ns->subsys), channel->ns->nsid);
-		if (!nsv || nsv->ns != channel->ns)
+		if (!nvmft_view_configured(nvmft_view_subsys_of(group->view, channel->ns->subsys), channel->ns))
 			nvmft_channel_close(channel);
 	}
 }
@@ -347,6 +357,29 @@ const struct subsys_view *nvmft_view_subsys_of(const struct nvmft_view *view, co
 	const struct subsys_view *sv = nvmft_view_subsys(view, subsys->nqn);
 
 	return sv && sv->subsys == subsys ? sv : &no_subsys;
+}
+
+bool nvmft_view_configured(const struct subsys_view *sv, const struct nvmft_namespace *ns)
+{
+	const struct ns_view *nsv = nvmft_view_ns(sv, ns->nsid);
+	uint32_t i;
+
+	if (nsv)
+		return nsv->ns == ns;
+	for (i = 0; i < sv->ngone; i++)
+		if (sv->gone[i] == ns)
+			return true;
+	return false;
+}
+
+bool nvmft_view_gone(const struct subsys_view *sv, uint32_t nsid)
+{
+	uint32_t i;
+
+	for (i = 0; i < sv->ngone; i++)
+		if (sv->gone[i]->nsid == nsid)
+			return true;
+	return false;
 }
 
 const struct port_view *nvmft_view_port(const struct nvmft_view *view, const struct nvmft_port *port)

@@ -28,8 +28,10 @@ struct subsys_view {
 	bool allow_any_host;
 	struct nvmft_host **hosts;
 	uint32_t nhosts;
-	struct ns_view *ns; /* sorted by NSID */
+	struct ns_view *ns; /* the active ones, sorted by NSID */
 	uint32_t nns;
+	struct nvmft_namespace **gone; /* configured, but their device is gone */
+	uint32_t ngone;
 };
 
 struct referral {
@@ -88,7 +90,11 @@ const struct port_view *nvmft_view_port(const struct nvmft_view *view, const str
 bool nvmft_view_linked(const struct port_view *port, const struct nvmft_subsystem *subsys);
 bool nvmft_view_host_allowed(const struct subsys_view *sv, const char *hostnqn);
 
-/* Namespace by NSID, or NULL. NSIDs are usually 1..n, which is looked at first. */
+/* A namespace is configured, whether active or not; one with this NSID is, and its device is gone. Not for every command. */
+bool nvmft_view_configured(const struct subsys_view *sv, const struct nvmft_namespace *ns);
+bool nvmft_view_gone(const struct subsys_view *sv, uint32_t nsid);
+
+/* Active namespace by NSID, or NULL. NSIDs are usually 1..n, which is looked at first. */
 static inline const struct ns_view *nvmft_view_ns(const struct subsys_view *sv, uint32_t nsid)
 {
 	uint32_t lo = 0, hi = sv->nns;

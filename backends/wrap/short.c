@@ -49,6 +49,8 @@ static bool not_declared(const struct nvmft_wrap_short *rule, const struct nvmft
 		return rule->read_only || rule->no_deallocate;
 	case NVMFT_IO_COMPARE:
 		return rule->no_compare;
+	case NVMFT_IO_COMMAND:
+		return false;
 	}
 	return true;
 }

@@ -22,6 +22,7 @@ static int wrap_open(struct nvmft_backend *backend, const void *opts)
 		.ops = &wb->ops,
 		.target = backend->target,
 		.priv = (char *)wb + rounded(sizeof(*wb)),
+		.outer = backend,
 	};
 	wb->own_channel = backend->ops->channel_size - o.inner->channel_size;
 	wb->own_io = backend->ops->io_size - o.inner->io_size;
@@ -150,6 +151,20 @@ static void wrap_lend_end(struct nvmft_channel *channel, struct nvmft_io *io)
 	wrap_take_back(io);
 }
 
+static int wrap_region_add(struct nvmft_channel *channel, const struct nvmft_region *region)
+{
+	struct wrap_channel *wc = channel->priv;
+
+	return wrap_of(channel)->ops.region_add(&wc->inner, region);
+}
+
+static void wrap_region_remove(struct nvmft_channel *channel, const struct nvmft_region *region)
+{
+	struct wrap_channel *wc = channel->priv;
+
+	wrap_of(channel)->ops.region_remove(&wc->inner, region);
+}
+
 struct nvmft_backend_ops wrap_ops(const char *name, const struct nvmft_backend_ops *inner, size_t own_channel,
 				  size_t own_io)
 {
@@ -171,5 +186,7 @@ struct nvmft_backend_ops wrap_ops(const char *name, const struct nvmft_backend_o
 		.arm = inner->arm ? wrap_arm : NULL,
 		.abort = inner->abort ? wrap_abort : NULL,
 		.lend_end = inner->lend_end ? wrap_lend_end : NULL,
+		.region_add = inner->region_add ? wrap_region_add : NULL,
+		.region_remove = inner->region_remove ? wrap_region_remove : NULL,
 	};
 }

@@ -114,9 +114,26 @@ static nvmft_status perform(struct probe *p, struct nvmft_io *io)
 		return 0;
 	case NVMFT_IO_COMPARE:
 		return compare(p, io);
+	case NVMFT_IO_COMMAND:
+		return p->command ? p->command(p, io) : 0;
 	default:
 		return 0;
 	}
+}
+
+static void note(struct probe *p, const struct nvmft_io *io)
+{
+	struct probe_entry entry = {io->op, io->flags, io->lba, io->blocks};
+	uint32_t i;
+
+	if (io->op == NVMFT_IO_COMMAND) {
+		p->sqe = *io->sqe;
+		entry.opcode = io->sqe->opcode;
+		for (i = 0; i < io->iovcnt; i++)
+			entry.len += io->iov[i].len;
+	}
+	if (p->nlog < PROBE_LOG)
+		p->log[p->nlog++] = entry;
 }
 
 static void probe_submit(struct nvmft_channel *channel, struct nvmft_io *io)
@@ -125,8 +142,7 @@ static void probe_submit(struct nvmft_channel *channel, struct nvmft_io *io)
 	nvmft_status status = 0;
 
 	pthread_mutex_lock(&p->lock);
-	if (p->nlog < PROBE_LOG)
-		p->log[p->nlog++] = (struct probe_entry){io->op, io->flags, io->lba, io->blocks};
+	note(p, io);
 	if (p->hold) {
 		p->held[p->nheld++] = io;
 		if (p->nheld > p->most_held)
@@ -233,7 +249,14 @@ struct nvmft_namespace *probe_add(struct nvmft_subsystem *subsys, struct probe *
 	return p->ns;
 }
 
-void probe_world_start(struct probe_world *w, const struct th_opts *opts, void (*tune)(struct probe *p))
+int probe_try_add(struct nvmft_subsystem *subsys, struct probe *p)
+{
+	struct nvmft_namespace_opts opts = {.size = sizeof(opts), .backend = &probe_ops, .backend_opts = &p};
+
+	return nvmft_namespace_add(subsys, &opts, &p->ns);
+}
+
+void probe_world_serve(struct probe_world *w, const struct th_opts *opts, void (*tune)(struct probe *p))
 {
 	struct nvmft_subsystem_opts so = {.size = sizeof(so), .nqn = TH_NQN, .allow_any_host = true};
 
@@ -244,6 +267,11 @@ void probe_world_start(struct probe_world *w, const struct th_opts *opts, void (
 	so.max_io_size = w->probe.max_io_size;
 	w->subsys = th_add_subsystem_opts(&w->t, &so);
 	probe_add(w->subsys, &w->probe);
+}
+
+void probe_world_start(struct probe_world *w, const struct th_opts *opts, void (*tune)(struct probe *p))
+{
+	probe_world_serve(w, opts, tune);
 	th_ctrl_connect(&w->t, &w->ctrl, NULL);
 	w->q = &w->ctrl.io[0];
 }

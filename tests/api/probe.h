@@ -3,7 +3,8 @@
 #define NVMFT_TESTS_PROBE_H
 
 /*
- * A backend for tests: RAM that tells what it was asked, has the capabilities that the test wants, and completes when the test says.
+ * A backend for tests: RAM that tells what it was asked, has the capabilities that the test wants, and completes when
+ * the test says.
  */
 #include <pthread.h>
 #include <stdbool.h>
@@ -21,15 +22,19 @@ struct probe_entry {
 	uint32_t flags;
 	uint64_t lba;
 	uint32_t blocks;
+	uint8_t opcode; /* of a COMMAND, and */
+	uint64_t len;   /* the bytes of its buffers */
 };
 
 struct probe {
 	struct nvmft_backend_info info; /* set by the test after probe_init() and before probe_add() */
 	uint32_t max_io_size;           /* of the subsystem, for probe_world_start() */
 	unsigned char *data;
-	nvmft_status fail[6]; /* by op: complete with this status, having done nothing */
+	nvmft_status fail[7]; /* by op: complete with this status, having done nothing */
 	bool hold;            /* keep I/Os until probe_release() */
 	bool held_abort;      /* has ops->abort */
+	nvmft_status (*command)(struct probe *p, struct nvmft_io *io); /* a COMMAND; NULL: nothing, with success */
+	struct nvmft_sqe sqe;                                          /* of the last one */
 	struct nvmft_io *held[PROBE_HELD];
 	unsigned int nheld, most_held;
 	struct probe_entry log[PROBE_LOG];
@@ -44,6 +49,8 @@ void probe_init(struct probe *p);
 void probe_fini(struct probe *p);
 /* Fails the test when it cannot. */
 struct nvmft_namespace *probe_add(struct nvmft_subsystem *subsys, struct probe *p);
+/* The same; -errno when the library refuses it. */
+int probe_try_add(struct nvmft_subsystem *subsys, struct probe *p);
 /* Complete the oldest @n held I/Os now. Single-threaded worlds only. */
 void probe_release(struct probe *p, unsigned int n);
 /* Number of entries of @op in the log. */
@@ -58,6 +65,8 @@ struct probe_world {
 	struct th_queue *q;
 };
 
+/* Hosts that connect themselves; else as below. */
+void probe_world_serve(struct probe_world *w, const struct th_opts *opts, void (*tune)(struct probe *p));
 /* @tune may change probe->info. */
 void probe_world_start(struct probe_world *w, const struct th_opts *opts, void (*tune)(struct probe *p));
 void probe_world_stop(struct probe_world *w);

@@ -317,6 +317,7 @@ struct th_ctrl_opts {
 	uint16_t sqsize; /* of the I/O queues, 0-based */
 	uint8_t cattr;
 	uint32_t kato_ms;
+	bool all_csi; /* CC.CSS 110b, as hosts set it that know of other command sets */
 };
 
 void th_ctrl_connect(struct th *t, struct th_ctrl *ctrl, const struct th_ctrl_opts *opts);

@@ -13,6 +13,7 @@
 #define REG_CC 0x14
 #define REG_CSTS 0x1c
 /* EN, 64-byte SQEs, 16-byte CQEs, 4 KiB pages, NVM command set. */
+#define CC_CSS_ALL (6u << 4)
 #define CC_ENABLE ((6u << 16) | (4u << 20) | 1u)
 
 const uint8_t th_host_id[16] = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
@@ -255,10 +256,10 @@ nvmft_status th_property_set(struct th_queue *admin, uint32_t offset, bool eight
 	return th_exec(admin, &sqe, NULL, 0);
 }
 
-static int enable(struct th_ctrl *ctrl)
+static int enable(struct th_ctrl *ctrl, bool all_csi)
 {
 	uint64_t csts = 0;
-	int status = th_property_set(&ctrl->admin, REG_CC, false, CC_ENABLE);
+	int status = th_property_set(&ctrl->admin, REG_CC, false, all_csi ? CC_ENABLE | CC_CSS_ALL : CC_ENABLE);
 
 	/* RDY may follow later, by the specification; it does not take long here. */
 	for (int i = 0; status == 0 && !(csts & 1); i++) {
@@ -313,7 +314,7 @@ int th_ctrl_try_connect(struct th *t, struct th_ctrl *ctrl, const struct th_ctrl
 	if (status)
 		return status;
 	ctrl->cntlid = ctrl->admin.cntlid;
-	status = enable(ctrl);
+	status = enable(ctrl, opts->all_csi);
 	if (!status)
 		status = connect_io(ctrl, opts, &lo);
 	if (status)

@@ -48,7 +48,7 @@ int nvmft_pool_each_region(struct nvmft_poll_group *group, int (*fn)(void *ctx, 
 	return 0;
 }
 
-void nvmft_vlog(struct nvmft_target *target, enum nvmft_log_level level, const char *prefix, const char *format,
+void nvmft_vlog(const struct nvmft_target *target, enum nvmft_log_level level, const char *prefix, const char *format,
 		va_list ap)
 {
 	(void)target;
@@ -56,6 +56,15 @@ void nvmft_vlog(struct nvmft_target *target, enum nvmft_log_level level, const c
 	(void)prefix;
 	(void)format;
 	(void)ap;
+}
+
+/* The namespace has so many blocks by now. */
+static uint64_t blocks_now;
+
+nvmft_status nvmft_io_recheck(struct request *req, uint64_t lba, uint64_t blocks)
+{
+	(void)req;
+	return lba + blocks > blocks_now ? SC_DNR(LBA_RANGE) : 0;
 }
 
 static int fake_channel_open(struct nvmft_channel *channel)
@@ -158,6 +167,7 @@ static int setup(void **state)
 	open_result = arm_result = 0;
 	last_status = 0xffff;
 	posted = NULL;
+	blocks_now = 1000;
 	*state = f;
 	return 0;
 }
@@ -457,6 +467,56 @@ static void test_abort_of_one_that_the_backend_has(void **state)
 	put(*state, 0);
 }
 
+static void submit_range(struct fixture *f, unsigned int i, enum nvmft_io_op op, uint64_t lba)
+{
+	f->reqs[i]->io.op = op;
+	f->reqs[i]->io.lba = lba;
+	f->reqs[i]->io.blocks = 1;
+	submit(f, i);
+}
+
+static void test_what_waited_is_checked_against_the_size_again(void **state)
+{
+	struct fixture *f = *state;
+
+	f->nsv.info.depth = 1;
+	submit_range(f, 0, NVMFT_IO_WRITE, 999);
+	submit_range(f, 1, NVMFT_IO_WRITE, 999);
+	submit_range(f, 2, NVMFT_IO_READ, 500);
+	submit_range(f, 3, NVMFT_IO_READ, 499);
+	blocks_now = 500;
+	nvmft_io_done(given[0], 0);
+	assert_int_equal(nfinished, 3);
+	assert_int_equal(finished[0], 0);
+	assert_int_equal(finished[1], 1);
+	assert_int_equal(finished[2], 2);
+	assert_int_equal(last_status, SC_DNR(LBA_RANGE));
+	assert_int_equal(ngiven, 2);
+	assert_ptr_equal(given[1], &f->reqs[3]->io);
+	nvmft_io_done(given[1], 0);
+	assert_int_equal(f->reqs[0]->channel->submitted, 0);
+	for (unsigned int i = 0; i < 4; i++)
+		put(f, i);
+}
+
+static void test_what_has_no_range_is_not_checked_after_a_wait(void **state)
+{
+	struct fixture *f = *state;
+
+	f->nsv.info.depth = 1;
+	submit_range(f, 0, NVMFT_IO_FLUSH, 999);
+	submit_range(f, 1, NVMFT_IO_FLUSH, 999);
+	submit_range(f, 2, NVMFT_IO_COMMAND, 999);
+	blocks_now = 0;
+	for (unsigned int i = 0; i < 3; i++) {
+		assert_int_equal(ngiven, i + 1);
+		nvmft_io_done(given[i], 0);
+		assert_int_equal(last_status, 0);
+	}
+	for (unsigned int i = 0; i < 3; i++)
+		put(f, i);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -478,6 +538,8 @@ int main(void)
 		T(test_the_last_command_may_end_inside_poll),
 		T(test_abort_of_one_that_waits),
 		T(test_abort_of_one_that_the_backend_has),
+		T(test_what_waited_is_checked_against_the_size_again),
+		T(test_what_has_no_range_is_not_checked_after_a_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

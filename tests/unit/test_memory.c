@@ -1,27 +1,73 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The pool of data buffers, by inclusion: memory.c with a timer that the test fires and a mmap() that fails on demand.
+ * The pool of data buffers, by inclusion: memory.c with a timer that the test fires and a mmap() that fails on demand. The machine
+ * has huge pages when the test says so.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include <cmocka.h>
 
-static bool mmap_fails;
+enum { HUGE_NONE, HUGE_FAKED, HUGE_REAL };
+
+static bool mmap_fails, populate_fails;
+static int huge;
+static unsigned int huge_maps, populated;
+
+/* Aligned as a huge page is. */
+static void *fake_huge_page(size_t len)
+{
+	char *map = mmap(NULL, 2 * len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *page = (char *)(((uintptr_t)map + len - 1) & ~(len - 1));
+
+	assert_ptr_not_equal(map, MAP_FAILED);
+	munmap(map, (size_t)(page - map));
+	munmap(page + len, (size_t)(map + len - page));
+	return page;
+}
 
 static void *test_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 {
-	return mmap_fails ? MAP_FAILED : mmap(addr, len, prot, flags, fd, offset);
+	if (mmap_fails || (flags & MAP_HUGETLB && huge == HUGE_NONE))
+		return MAP_FAILED;
+	if (!(flags & MAP_HUGETLB))
+		return mmap(addr, len, prot, flags, fd, offset);
+	huge_maps++;
+	return huge == HUGE_REAL ? mmap(addr, len, prot, flags, fd, offset) : fake_huge_page(len);
+}
+
+static int test_madvise(void *addr, size_t len, int advice)
+{
+	populated += advice == MADV_POPULATE_WRITE;
+	return populate_fails ? -1 : madvise(addr, len, advice);
 }
 
 #define mmap test_mmap
+#define madvise test_madvise
 #include "memory.c"
 #undef mmap
+#undef madvise
+
+static char logged[256];
+
+void nvmft_log(struct nvmft_target *target, enum nvmft_log_level level, const char *format, ...)
+{
+	size_t len = strlen(logged);
+	va_list ap;
+
+	(void)target;
+	assert_int_equal(level, NVMFT_LOG_DEBUG);
+	va_start(ap, format);
+	vsnprintf(logged + len, sizeof(logged) - len, format, ap);
+	va_end(ap);
+}
 
 void nvmft_timer_arm(struct nvmft_poll_group *group, struct nvmft_timer *timer, uint64_t delay_ns, uint64_t slack_ns)
 {
@@ -72,6 +118,10 @@ static int setup(void **state)
 
 	if (!group)
 		return -1;
+	mmap_fails = populate_fails = false;
+	huge = HUGE_NONE;
+	huge_maps = populated = 0;
+	logged[0] = '\0';
 	nvmft_pool_init(group, 64u * MIB);
 	*state = group;
 	return 0;
@@ -88,7 +138,6 @@ static int teardown(void **state)
 	/* Backends were told of each region, and of its end. */
 	assert_int_equal(regions, 0);
 	free(group);
-	mmap_fails = false;
 	region_refused = 0;
 	return 0;
 }
@@ -302,6 +351,135 @@ static void test_random_use(void **state)
 			nvmft_pool_put(*state, &held[i]);
 }
 
+/* ---- huge pages ---- */
+
+static void test_without_huge_pages_small_ones_are_taken(void **state)
+{
+	struct nvmft_iov iov = get(*state, 4096);
+
+	assert_int_equal(huge_maps, 0);
+	assert_string_equal(logged, "data memory: no free huge pages");
+	nvmft_pool_put(*state, &iov);
+}
+
+static void test_a_free_huge_page_is_taken_and_filled_at_once(void **state)
+{
+	struct nvmft_iov iov;
+
+	huge = HUGE_FAKED;
+	iov = get(*state, 2 * MIB);
+	assert_int_equal(huge_maps, 1);
+	assert_int_equal(populated, 1);
+	assert_int_equal((uintptr_t)iov.base & (2 * MIB - 1), 0);
+	assert_string_equal(logged, "data memory: huge pages");
+	nvmft_pool_put(*state, &iov);
+}
+
+static void test_a_huge_page_that_cannot_be_had_after_all_is_not_used(void **state)
+{
+	struct nvmft_iov iov;
+
+	huge = HUGE_FAKED;
+	populate_fails = true;
+	iov = get(*state, 2 * MIB);
+	memset(iov.base, 1, iov.len);
+	assert_int_equal(huge_maps, 1);
+	nvmft_pool_put(*state, &iov);
+}
+
+static void test_the_log_tells_a_change_once(void **state)
+{
+	struct nvmft_iov iov[4];
+
+	huge = HUGE_FAKED;
+	iov[0] = get(*state, 2 * MIB);
+	iov[1] = get(*state, 2 * MIB);
+	huge = HUGE_NONE;
+	iov[2] = get(*state, 2 * MIB);
+	iov[3] = get(*state, 2 * MIB);
+	assert_string_equal(logged, "data memory: huge pagesdata memory: no free huge pages");
+	for (int i = 0; i < 4; i++)
+		nvmft_pool_put(*state, &iov[i]);
+}
+
+/* Size in KiB of the pages at @addr, 0 when nothing is there. */
+static unsigned long page_size_at(const void *addr)
+{
+	unsigned long from, to, kib, found = 0;
+	bool here = false;
+	char line[512];
+	FILE *f = fopen("/proc/self/smaps", "r");
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			here = from <= (uintptr_t)addr && (uintptr_t)addr < to;
+		else if (here && sscanf(line, "KernelPageSize: %lu kB", &kib) == 1)
+			found = kib;
+	}
+	fclose(f);
+	return found;
+}
+
+static unsigned long read_number(const char *path, const char *format)
+{
+	unsigned long value = 0;
+	char line[128];
+	FILE *f = fopen(path, "r");
+
+	while (f && fgets(line, sizeof(line), f) && sscanf(line, format, &value) != 1)
+		;
+	if (f)
+		fclose(f);
+	return value;
+}
+
+static void set_huge_pages(unsigned long n)
+{
+	FILE *f = fopen("/proc/sys/vm/nr_hugepages", "w");
+
+	if (!f)
+		return;
+	fprintf(f, "%lu", n);
+	fclose(f);
+}
+
+static unsigned long free_huge_pages(void)
+{
+	return read_number("/proc/meminfo", "HugePages_Free: %lu");
+}
+
+static void test_huge_pages_of_the_machine_are_used_and_given_back(void **state)
+{
+	unsigned long before = read_number("/proc/sys/vm/nr_hugepages", "%lu");
+	struct nvmft_poll_group *group = *state;
+	struct nvmft_iov iov[4];
+
+	if (free_huge_pages() < ARRAY_SIZE(iov))
+		set_huge_pages(before + ARRAY_SIZE(iov));
+	if (free_huge_pages() < ARRAY_SIZE(iov) || read_number("/proc/meminfo", "Hugepagesize: %lu") != 2048) {
+		set_huge_pages(before);
+		print_message("no four huge pages of 2 MiB are free, and none can be had\n");
+		skip();
+	}
+	huge = HUGE_REAL;
+	for (size_t i = 0; i < ARRAY_SIZE(iov); i++) {
+		iov[i] = get(group, 2 * MIB);
+		assert_int_equal(page_size_at(iov[i].base), 2048);
+		memset(iov[i].base, 1, iov[i].len);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(iov); i++)
+		nvmft_pool_put(group, &iov[i]);
+	fire(group);
+	fire(group);
+	/* What was not needed went back: all but those that are kept. */
+	for (size_t i = 0, left = 0; i < ARRAY_SIZE(iov); i++) {
+		left += page_size_at(iov[i].base) != 0;
+		assert_true(left <= POOL_KEEP_EMPTY);
+	}
+	set_huge_pages(before);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -319,6 +497,11 @@ int main(void)
 		T(test_no_memory_is_reported_and_leaves_the_pool_whole),
 		T(test_memory_that_a_device_cannot_reach_is_not_used),
 		T(test_random_use),
+		T(test_without_huge_pages_small_ones_are_taken),
+		T(test_a_free_huge_page_is_taken_and_filled_at_once),
+		T(test_a_huge_page_that_cannot_be_had_after_all_is_not_used),
+		T(test_the_log_tells_a_change_once),
+		T(test_huge_pages_of_the_machine_are_used_and_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,8 @@
 #define NVMFT_PROVIDER_BACKEND_H
 
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "../log.h"
 #include "../poll_group.h"
@@ -33,11 +35,13 @@ enum nvmft_io_op {
 	NVMFT_IO_WRITE_ZEROES = 3,
 	NVMFT_IO_DEALLOCATE = 4,
 	NVMFT_IO_COMPARE = 5,
+	NVMFT_IO_COMMAND = 6, /* an NVMe command as the host sent it: struct nvmft_io.sqe */
 };
 
 /* Flags of an I/O. */
 #define NVMFT_IO_FUA (1u << 0)        /* WRITE, WRITE_ZEROES: durable before completion */
 #define NVMFT_IO_DEALLOC_OK (1u << 1) /* WRITE_ZEROES: DEAC, the blocks may be deallocated if they then read as zeroes */
+#define NVMFT_IO_ADMIN (1u << 2)      /* COMMAND: of the Admin Command Set */
 
 /* How well a backend does an optional operation. */
 enum nvmft_capability {
@@ -49,11 +53,13 @@ enum nvmft_capability {
  * struct nvmft_backend - a backend opened for one namespace
  * @target: for nvmft_backend_log()
  * @priv: the backend's private bytes (ops->backend_size), zeroed
+ * @outer: set by a wrapper in the backend that it opens inside: its own one; NULL in what the core opened
  */
 struct nvmft_backend {
 	const struct nvmft_backend_ops *ops;
 	struct nvmft_target *target;
 	void *priv;
+	struct nvmft_backend *outer;
 };
 
 /**
@@ -69,11 +75,15 @@ struct nvmft_channel {
 /**
  * struct nvmft_io - one I/O
  * @op, @flags: what to do
- * @lba, @blocks: range in logical blocks, inside the namespace; unused by FLUSH
- * @iov, @iovcnt: data of READ, WRITE and COMPARE, exactly @blocks x block size bytes. For a READ of a backend that declares
+ * @lba, @blocks: range in logical blocks, inside the namespace; unused by FLUSH and COMMAND
+ * @iov, @iovcnt: data of READ, WRITE and COMPARE, exactly @blocks x block size bytes; of COMMAND, exactly what the command
+ *        transfers, perhaps nothing. For a READ of a backend that declares
  *        lends_reads, iovcnt may be 0: the backend sets both to its own pages, which it must keep unchanged or at least
  *        mapped until ops->lend_end().
  * @channel: where it was submitted
+ * @sqe: COMMAND: what the host sent. The backend takes opcode and CDW2, 3 and 10 to 15 as they are and sets all else itself:
+ *        the device's NSID, an identifier, pointers to @iov. The data goes the way that bits 1:0 of the opcode say.
+ * @result: COMMAND: dwords 0 (low half) and 1 of the completion, 0 unless the backend sets it before the I/O is over
  * @priv: the backend's private bytes (ops->io_size), not zeroed
  * @done: NULL for an I/O of the core. A wrapper that submits I/Os of its own to the backend inside sets it: nvmft_io_done() then
  *        stores @status and calls it, on the channel's thread, instead of ending a command. It may be called from inside submit.
@@ -90,12 +100,60 @@ struct nvmft_io {
 	uint32_t blocks;
 	uint32_t iovcnt;
 	struct nvmft_iov *iov;
+	const struct nvmft_sqe *sqe;
+	uint64_t result;
 	struct nvmft_channel *channel;
 	void *priv;
 	void (*done)(struct nvmft_io *io);
 	struct nvmft_call call;
 	nvmft_status status;
 	uint16_t state;
+};
+
+/* A set of opcodes: bit n % 8 of byte n / 8. */
+struct nvmft_opcodes {
+	uint8_t bits[32];
+};
+
+static inline bool nvmft_opcodes_has(const struct nvmft_opcodes *set, uint8_t opcode)
+{
+	return set->bits[opcode / 8] >> (opcode % 8) & 1;
+}
+
+static inline void nvmft_opcodes_add(struct nvmft_opcodes *set, uint8_t opcode)
+{
+	set->bits[opcode / 8] = (uint8_t)(set->bits[opcode / 8] | 1u << (opcode % 8));
+}
+
+/*
+ * struct nvmft_atomicity - what the device does atomically, in blocks; 0 for not reported (NVM Command Set 1.0, 2.1.4)
+ * @normal, @power_fail: largest write that is atomic, in general and over a power failure (NAWUN, NAWUPF)
+ * @compare_write: largest fused Compare and Write (NACWU)
+ * @boundary, @boundary_power_fail, @boundary_offset: boundaries that writes must not cross to be so (NABSN, NABSPF, NABO)
+ */
+struct nvmft_atomicity {
+	uint32_t normal, power_fail, compare_write;
+	uint32_t boundary, boundary_power_fail, boundary_offset;
+};
+
+/*
+ * struct nvmft_zones - a zoned namespace (ZNS Command Set 1.1, 4.1.5), numbers as Identify has them but for host byte order
+ * @zone_blocks: ZSZE; @descriptor_extension: ZDES, in units of 64 bytes; @max_active, @max_open: MAR, MOR, 0's based, UINT32_MAX
+ *        no limit; @characteristics, @optional: ZOC, OZCS; @append_limit: ZASL, as MDTS counts, 0 as large as any
+ */
+struct nvmft_zones {
+	uint64_t zone_blocks;
+	uint32_t max_active, max_open;
+	uint16_t characteristics, optional;
+	uint8_t descriptor_extension;
+	uint8_t append_limit;
+};
+
+/* struct nvmft_copy_limits - of Copy: MSSRL, MCL in blocks; MSRC as Identify has it, 0's based */
+struct nvmft_copy_limits {
+	uint16_t max_range;
+	uint32_t max_total;
+	uint8_t max_ranges;
 };
 
 /**
@@ -117,6 +175,12 @@ struct nvmft_io {
  * @needs_regions: buffers must lie in regions that region_add was told of; the core copies others
  * @uuid, @nguid, @eui64: identifiers of the device, zero for none; taken when the namespace is configured without any
  * @preferred_blocks: preferred write size and alignment in blocks, 0 unknown (NPWG, NPWA)
+ * @csi: command set, NVMe's numbers: 0 NVM, 2 Zoned Namespace. Any but 0 needs @zones.
+ * @commands: opcodes of I/O commands that submit takes as NVMFT_IO_COMMAND. Known ones: Verify, Copy (needs @copy),
+ *        Write Uncorrectable, reservations (need @reservations), Zone Management Send and Receive, Zone Append.
+ *        The core knows how many bytes these transfer; others are refused when the namespace is added.
+ * @admin_commands: the same for admin commands, by the administrator's allow-list
+ * @reservations: RESCAP of Identify Namespace
  */
 struct nvmft_backend_info {
 	size_t size;
@@ -140,6 +204,13 @@ struct nvmft_backend_info {
 	uint8_t uuid[16];
 	uint8_t nguid[16];
 	uint8_t eui64[8];
+	uint8_t csi;
+	uint8_t reservations;
+	struct nvmft_opcodes commands;
+	struct nvmft_opcodes admin_commands;
+	struct nvmft_atomicity atomicity;
+	struct nvmft_zones zones;
+	struct nvmft_copy_limits copy;
 };
 
 /* Most private bytes of one I/O (ops->io_size), wrappers and what they wrap together. */
@@ -161,7 +232,8 @@ struct nvmft_backend_info {
  *        Context: the channel's thread, as for all that follow.
  * @flush: optional. Once per poll pass in which submit was called: the place for a doorbell.
  * @poll: optional. For backends without a descriptor on the ring: look for completions. Called every pass while I/O is
- *        outstanding on the channel. Returns the number found.
+ *        outstanding on the channel, of which alone it ends I/O: another might be freed by the end of its last one. Returns the number
+ *        found.
  * @arm: optional, with @poll: about to sleep. 0 when a completion will wake the group, -EAGAIN to be polled again.
  * @abort: optional. Try to end @io early; it completes in any case, with Command Abort Requested if it did. Without it an I/O
  *        that a backend has is not aborted.
@@ -207,6 +279,73 @@ NVMFT_API void nvmft_io_done(struct nvmft_io *io, nvmft_status status);
  * Context: any thread.
  */
 NVMFT_API void nvmft_io_done_remote(struct nvmft_io *io, nvmft_status status);
+
+/**
+ * nvmft_backend_changed() - the facts of an open backend are others now
+ * @info: the new ones, as ops->info would answer, with @info->size set; NULL: the device is gone for good, unless a later call
+ *        says otherwise. Of a backend inside a wrapper only blocks and read_only are taken.
+ *
+ * Copies @info and returns. Later hosts are told (Namespace Attribute Changed) and see it; what is under way is not disturbed.
+ * Of a device that is gone the namespace becomes inactive for all hosts; commands for it fail with Namespace Not Ready and
+ * may be retried elsewhere; its channels stay until it is removed from the configuration.
+ *
+ * Context: any thread, from the end of ops->open to the beginning of ops->close.
+ */
+NVMFT_API void nvmft_backend_changed(struct nvmft_backend *backend, const struct nvmft_backend_info *info);
+
+/**
+ * struct nvmft_shared - something that several backends of a target use together, such as the controller of their namespaces
+ * @ops, @key, @refs, @link: the library's, @ops from nvmft_shared_get()
+ */
+struct nvmft_shared;
+
+/*
+ * struct nvmft_shared_ops
+ * @create: make it. May block. Context: control. Return: 0 or -errno, logged; then nothing is left behind.
+ * @idle: nobody uses it any more: begin to shut it down. Must not wait. Context: control or the thread of a poll group.
+ * @destroy: free it, after @idle. May block until what @idle began is over. Context: control: before the next @create with its key,
+ *        or when the target is freed.
+ */
+struct nvmft_shared_ops {
+	int (*create)(struct nvmft_shared *shared, const struct nvmft_backend *backend, const void *arg);
+	void (*idle)(struct nvmft_shared *shared);
+	void (*destroy)(struct nvmft_shared *shared);
+};
+
+struct nvmft_shared {
+	const struct nvmft_shared_ops *ops;
+	struct nvmft_target *target;
+	char *key;
+	unsigned int refs;
+	struct nvmft_shared *next;
+};
+
+/**
+ * nvmft_shared_get() - the object of @backend's target with @key, made by @ops->create when there is none
+ * @key: unique over kinds, such as "vfio:0000:01:00.0"
+ * @size: bytes of the object, which begins with a struct nvmft_shared; zeroed before @ops->create
+ * @arg: for @ops->create
+ * @out: one reference more
+ *
+ * Context: ops->open, or an @ops->create inside it. Return: 0; -ENOMEM; what @ops->create returns.
+ */
+NVMFT_API int nvmft_shared_get(const struct nvmft_backend *backend, const char *key, const struct nvmft_shared_ops *ops, size_t size,
+			       const void *arg, struct nvmft_shared **out);
+
+/**
+ * nvmft_shared_put() - one reference less; of the last one @ops->idle is told
+ *
+ * Context: control, the thread of a poll group, or an @ops->idle or @ops->destroy inside.
+ */
+NVMFT_API void nvmft_shared_put(struct nvmft_shared *shared);
+
+/**
+ * nvmft_target_log() - as nvmft_backend_log(), for what belongs to no single backend; @who is the prefix
+ *
+ * Context: any thread.
+ */
+NVMFT_API void nvmft_target_log(const struct nvmft_target *target, const char *who, enum nvmft_log_level level,
+				const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /**
  * nvmft_backend_log() - write a line to the log of the backend's target, prefixed with the backend's name

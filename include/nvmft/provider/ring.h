@@ -51,6 +51,16 @@ NVMFT_API void nvmft_ring_start(struct nvmft_poll_group *group, struct nvmft_rin
 NVMFT_API void nvmft_ring_cancel(struct nvmft_poll_group *group, struct nvmft_ring_op *op);
 
 /**
+ * nvmft_ring_forget() - end a started operation now, without @op->complete
+ *
+ * When it returns, @op may be freed and the kernel does not use what @op->prep named. Only for operations that the kernel can
+ * always cancel at once (poll, read of an eventfd or socket), as it waits for that. No effect on one that is not started.
+ *
+ * Context: the group's thread.
+ */
+NVMFT_API void nvmft_ring_forget(struct nvmft_poll_group *group, struct nvmft_ring_op *op);
+
+/**
  * nvmft_ring_started() - true between nvmft_ring_start() and the last completion
  */
 static inline bool nvmft_ring_started(const struct nvmft_ring_op *op)
