@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the device says of the namespace, and what the kernel takes in one command for it.
+ * Asking the device for what it is, and the kernel for what it takes in one command.
  */
-#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/nvme_ioctl.h>
-#include <nvme/types.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include "ng.h"
 
@@ -22,186 +18,142 @@
 #define CNS_NS 0x00
 #define CNS_CTRL 0x01
 #define CNS_NS_DESCRIPTORS 0x03
-#define CNS_CTRL_NVM 0x06
-
-#define ONCS_COMPARE (1u << 0)
-#define ONCS_DSM (1u << 2)
-#define ONCS_WRITE_ZEROES (1u << 3)
-
-#define NSFEAT_THIN (1u << 0)
-#define NSFEAT_OPTPERF (1u << 4)
-#define DLFEAT_READ_MASK 7u
-#define DLFEAT_READS_ZEROES 1u
-#define DLFEAT_DEAC (1u << 3)
+#define CNS_NS_CSI 0x05
+#define CNS_CTRL_CSI 0x06
 
 /* What every device and kernel takes, where the kernel does not tell. */
 #define SAFE_BYTES (128u << 10)
 #define PAGE_BYTES 4096u
 
-static int identify(const struct nvmft_backend *backend, uint8_t cns, uint32_t nsid, void *data)
+static int identify(const struct ng_ask *ask, uint8_t cns, uint8_t csi, uint32_t nsid, void *data)
 {
-	const struct ng_backend *ng = backend->priv;
 	struct nvme_passthru_cmd cmd = {
 		.opcode = OPC_IDENTIFY,
 		.nsid = nsid,
 		.addr = (uintptr_t)data,
 		.data_len = IDENTIFY_BYTES,
 		.cdw10 = cns,
+		.cdw11 = (uint32_t)csi << 24,
 	};
-	int ret = ioctl(ng->fd, NVME_IOCTL_ADMIN_CMD, &cmd);
+	int ret = ioctl(ask->fd, NVME_IOCTL_ADMIN_CMD, &cmd);
 
 	return ret < 0 ? -errno : ret;
 }
 
-/* What cannot be done without. */
-static int identify_or_log(const struct nvmft_backend *backend, uint8_t cns, uint32_t nsid, void *data)
+static int complain(const struct ng_ask *ask, uint8_t cns, int ret)
 {
-	const struct ng_backend *ng = backend->priv;
-	int ret = identify(backend, cns, nsid, data);
-
-	if (ret == 0)
-		return 0;
+	if (!ask->backend)
+		return ret < 0 ? ret : -EIO;
 	if (ret == -EACCES || ret == -EPERM)
-		nvmft_backend_log(backend, NVMFT_LOG_ERROR, "device: %s: Identify needs CAP_SYS_ADMIN", ng->path);
+		nvmft_backend_log(ask->backend, NVMFT_LOG_ERROR, "device: %s: Identify needs CAP_SYS_ADMIN", ask->path);
 	else if (ret < 0)
-		nvmft_backend_log(backend, NVMFT_LOG_ERROR, "device: %s: Identify: %s", ng->path,
+		nvmft_backend_log(ask->backend, NVMFT_LOG_ERROR, "device: %s: Identify: %s", ask->path,
 				  strerrordesc_np(-ret));
 	else
-		nvmft_backend_log(backend, NVMFT_LOG_ERROR, "device: %s: Identify %02xh: NVMe status %03xh", ng->path,
-				  cns, (unsigned int)ret);
+		nvmft_backend_log(ask->backend, NVMFT_LOG_ERROR, "device: %s: Identify %02xh: NVMe status %03xh",
+				  ask->path, cns, (unsigned int)ret);
 	return ret < 0 ? ret : -EIO;
 }
 
-static int refuse(const struct nvmft_backend *backend, const char *what, uint32_t value)
+/* What cannot be done without. */
+static int identify_needed(const struct ng_ask *ask, uint8_t cns, uint8_t csi, uint32_t nsid, void *data)
 {
-	const struct ng_backend *ng = backend->priv;
+	int ret = identify(ask, cns, csi, nsid, data);
 
-	nvmft_backend_log(backend, NVMFT_LOG_ERROR, "device: %s has %s %" PRIu32 ", which this backend does not serve",
-			  ng->path, what, value);
-	return -EOPNOTSUPP;
+	return ret ? complain(ask, cns, ret) : 0;
 }
 
-static int take_format(const struct nvmft_backend *backend, const struct nvme_id_ns *id, struct ng_facts *f)
+/* What not every device has. One that was not asked, since that is forbidden, may have it. */
+static int identify_maybe(const struct ng_ask *ask, uint8_t cns, uint8_t csi, uint32_t nsid, void *data, bool *has)
 {
-	const struct nvme_lbaf *lbaf = &id->lbaf[(id->flbas & 0xf) | (id->flbas >> 1 & 0x30)];
+	int ret = identify(ask, cns, csi, nsid, data);
 
-	if (id->dps & 7)
-		return refuse(backend, "protection information of type", id->dps & 7);
-	if (lbaf->ms)
-		return refuse(backend, "metadata, bytes per block:", le16toh(lbaf->ms));
-	if (lbaf->ds != 9 && lbaf->ds != 12)
-		return refuse(backend, "an LBA format with blocks of bytes, as a power of two:", lbaf->ds);
-	f->block_size = 1u << lbaf->ds;
-	return 0;
+	*has = ret == 0;
+	return ret < 0 ? complain(ask, cns, ret) : 0;
 }
 
-static int take_ns(const struct nvmft_backend *backend, const struct nvme_id_ns *id, struct ng_facts *f)
+static int refused(const struct ng_ask *ask, int err, const char *why)
 {
-	int ret = take_format(backend, id, f);
+	if (err && ask->backend)
+		nvmft_backend_log(ask->backend, NVMFT_LOG_ERROR, "device: %s has %s, which this backend does not serve",
+				  ask->path, why);
+	return err;
+}
 
+static int ask_zones(const struct ng_ask *ask, struct ng_facts *f, void *data)
+{
+	char why[NG_WHY];
+	bool has = false;
+	int ret = identify_needed(ask, CNS_NS_CSI, NVME_CSI_ZNS, ask->nsid, data);
+
+	if (!ret)
+		ret = refused(ask, nvmft_ng_take_ns_zoned(f, data, why), why);
+	if (!ret)
+		ret = identify_maybe(ask, CNS_CTRL_CSI, NVME_CSI_ZNS, 0, data, &has);
+	if (has)
+		nvmft_ng_take_ctrl_zoned(f, data);
+	return ret;
+}
+
+/* @page: room for two data structures */
+static int ask_ns(const struct ng_ask *ask, struct ng_facts *f, uint8_t *page)
+{
+	uint8_t *nvm = page + IDENTIFY_BYTES;
+	char why[NG_WHY];
+	int ret = identify_needed(ask, CNS_NS, 0, ask->nsid, page);
+
+	if (!ret)
+		ret = refused(ask, nvmft_ng_take_ns(f, (const void *)page, why), why);
 	if (ret)
 		return ret;
-	f->blocks = le64toh(id->nsze);
-	if (!f->blocks)
-		return refuse(backend, "an inactive namespace, of blocks:", 0);
-	f->thin = id->nsfeat & NSFEAT_THIN;
-	f->write_protected = id->nsattr & 1;
-	f->deallocated_zero = (id->dlfeat & DLFEAT_READ_MASK) == DLFEAT_READS_ZEROES;
-	f->deac = id->dlfeat & DLFEAT_DEAC;
-	if (id->nsfeat & NSFEAT_OPTPERF)
-		f->preferred_blocks = le16toh(id->npwg) + 1u;
-	memcpy(f->nguid, id->nguid, sizeof(f->nguid));
-	memcpy(f->eui64, id->eui64, sizeof(f->eui64));
-	return 0;
-}
-
-/* Old devices have no descriptors, and then the NVM command set. */
-static int take_descriptors(const struct nvmft_backend *backend, const uint8_t *list, struct ng_facts *f)
-{
-	size_t at = 0;
-
-	while (at + sizeof(struct nvme_ns_id_desc) < IDENTIFY_BYTES) {
-		const struct nvme_ns_id_desc *desc = (const void *)&list[at];
-		const uint8_t *nid = &list[at + sizeof(*desc)];
-
-		if (!desc->nidl || at + sizeof(*desc) + desc->nidl > IDENTIFY_BYTES)
-			break;
-		if (desc->nidt == NVME_NIDT_UUID && desc->nidl >= sizeof(f->uuid))
-			memcpy(f->uuid, nid, sizeof(f->uuid));
-		if (desc->nidt == NVME_NIDT_CSI && *nid == NVME_CSI_ZNS)
-			return refuse(backend, "zones (ZNS), command set", NVME_CSI_ZNS);
-		if (desc->nidt == NVME_NIDT_CSI && *nid != NVME_CSI_NVM)
-			return refuse(backend, "command set", *nid);
-		at += sizeof(*desc) + desc->nidl;
-	}
-	return 0;
-}
-
-static void take_ctrl(const struct nvme_id_ctrl *id, struct ng_facts *f)
-{
-	uint16_t oncs = le16toh(id->oncs);
-
-	f->mdts = id->mdts;
-	f->volatile_cache = id->vwc & 1;
-	f->compare = oncs & ONCS_COMPARE;
-	f->deallocate = oncs & ONCS_DSM;
-	f->write_zeroes = oncs & ONCS_WRITE_ZEROES;
-}
-
-static uint32_t to_u32(uint64_t value)
-{
-	return value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
-}
-
-/* Limits of single commands; devices before NVMe 2.0 know none. */
-static void take_ctrl_nvm(const struct nvme_id_ctrl_nvm *id, struct ng_facts *f)
-{
-	uint64_t all_ranges = le64toh(id->dmsl);
-
-	f->max_deallocate = le32toh(id->dmrsl);
-	if (all_ranges && (!f->max_deallocate || all_ranges < f->max_deallocate))
-		f->max_deallocate = to_u32(all_ranges);
-	if (id->wzsl && id->wzsl < 32)
-		f->max_zeroes = to_u32(((uint64_t)PAGE_BYTES << id->wzsl) / f->block_size);
-}
-
-static int ask(const struct nvmft_backend *backend, struct ng_facts *f, void *data)
-{
-	const struct ng_backend *ng = backend->priv;
-	int ret;
-
-	/* First, for a command set that has no Identify Namespace of this form. */
-	if (identify(backend, CNS_NS_DESCRIPTORS, ng->nsid, data) == 0) {
-		ret = take_descriptors(backend, data, f);
-		if (ret)
-			return ret;
-	}
-	ret = identify_or_log(backend, CNS_NS, ng->nsid, data);
+	if (f->extended_formats)
+		ret = identify_needed(ask, CNS_NS_CSI, NVME_CSI_NVM, ask->nsid, nvm);
 	if (!ret)
-		ret = take_ns(backend, data, f);
+		ret = refused(ask,
+			      nvmft_ng_take_ns_nvm(f, (const void *)page,
+						   f->extended_formats ? (const void *)nvm : NULL, why),
+			      why);
+	return ret;
+}
+
+static int ask_all(const struct ng_ask *ask, struct ng_facts *f, void *page)
+{
+	char why[NG_WHY];
+	bool has;
+	/* Old devices have no descriptors, and then the NVM command set. */
+	int ret = identify_maybe(ask, CNS_NS_DESCRIPTORS, 0, ask->nsid, page, &has);
+
+	if (!ret && has)
+		ret = refused(ask, nvmft_ng_take_descriptors(f, page, why), why);
 	if (!ret)
-		ret = identify_or_log(backend, CNS_CTRL, 0, data);
+		ret = identify_needed(ask, CNS_CTRL, 0, 0, page);
 	if (ret)
 		return ret;
-	take_ctrl(data, f);
-	if (identify(backend, CNS_CTRL_NVM, 0, data) == 0)
-		take_ctrl_nvm(data, f);
-	return 0;
+	nvmft_ng_take_ctrl(f, page);
+	ret = ask_ns(ask, f, page);
+	if (!ret)
+		ret = identify_maybe(ask, CNS_CTRL_CSI, NVME_CSI_NVM, 0, page, &has);
+	if (ret)
+		return ret;
+	if (has)
+		nvmft_ng_take_ctrl_nvm(f, page);
+	return f->csi == NVME_CSI_ZNS ? ask_zones(ask, f, page) : 0;
 }
 
-int nvmft_ng_facts(const struct nvmft_backend *backend, struct ng_facts *facts)
+int nvmft_ng_facts(const struct ng_ask *ask, struct ng_facts *facts)
 {
-	void *data = NULL;
+	void *page = NULL;
 	int ret;
 
 	memset(facts, 0, sizeof(*facts));
-	if (posix_memalign(&data, PAGE_BYTES, IDENTIFY_BYTES)) {
-		nvmft_backend_log(backend, NVMFT_LOG_ERROR, "no memory");
+	if (posix_memalign(&page, PAGE_BYTES, 2 * IDENTIFY_BYTES)) {
+		if (ask->backend)
+			nvmft_backend_log(ask->backend, NVMFT_LOG_ERROR, "no memory");
 		return -ENOMEM;
 	}
-	memset(data, 0, IDENTIFY_BYTES);
-	ret = ask(backend, facts, data);
-	free(data);
+	memset(page, 0, 2 * IDENTIFY_BYTES);
+	ret = ask_all(ask, facts, page);
+	free(page);
 	return ret;
 }
 
@@ -248,13 +200,124 @@ void nvmft_ng_limits(const struct nvmft_backend *backend)
 	struct ng_backend *ng = backend->priv;
 	long long kib = queue_attr(ng, "max_hw_sectors_kb"), segments = queue_attr(ng, "max_segments");
 	long long mask = queue_attr(ng, "dma_alignment");
+	uint32_t block_size = ng->facts.block_size;
 
 	ng->max_bytes = 1u << 30;
 	ng->max_pages = segments > 1 ? (uint32_t)segments : SAFE_BYTES / PAGE_BYTES;
 	at_most(&ng->max_bytes, kib > 0 ? (uint64_t)kib * 1024 : SAFE_BYTES);
 	if (ng->facts.mdts && ng->facts.mdts < 18)
 		at_most(&ng->max_bytes, (uint64_t)PAGE_BYTES << ng->facts.mdts);
-	ng->max_bytes -= ng->max_bytes % ng->block_size;
+	if (ng->facts.metadata)
+		at_most(&ng->max_bytes, (uint64_t)NG_METADATA_BYTES / ng->facts.metadata * block_size);
+	ng->max_bytes -= ng->max_bytes % block_size;
 	/* Less aligned buffers would be copied by the kernel. */
 	ng->align = mask >= 0 && mask < 4096 ? (uint32_t)mask + 1 : 4;
+}
+
+/* ---- what the core is told ---- */
+
+static enum nvmft_capability native(bool can)
+{
+	return can ? NVMFT_CAP_NATIVE : NVMFT_CAP_NONE;
+}
+
+/*
+ * Compare is the device's where it compares nothing but data. With metadata it would compare that, too; with protection
+ * information it wants the host to send some.
+ */
+static void put_capabilities(const struct ng_facts *f, struct nvmft_backend_info *info)
+{
+	bool writable = !info->read_only;
+
+	info->flush = NVMFT_CAP_NATIVE;
+	info->fua = native(writable);
+	info->write_zeroes = native(writable && f->oncs & NG_ONCS_WRITE_ZEROES);
+	info->deallocate = native(writable && f->oncs & NG_ONCS_DSM);
+	info->compare = native(f->oncs & NG_ONCS_COMPARE && !f->pi.type && !f->metadata);
+}
+
+static void put_commands(const struct ng_backend *ng, const struct ng_facts *f, struct nvmft_backend_info *info)
+{
+	struct nvmft_opcodes *set = &info->commands;
+
+	if (f->oncs & NG_ONCS_VERIFY)
+		nvmft_opcodes_add(set, NG_OPC_VERIFY);
+	if (f->oncs & NG_ONCS_WRITE_UNCORRECTABLE && !info->read_only)
+		nvmft_opcodes_add(set, NG_OPC_WRITE_UNCORRECTABLE);
+	/* With a guard of 64 bits the device wants ranges of another format than the host, which sees none, sends. */
+	if (f->oncs & NG_ONCS_COPY && !info->read_only && !f->pi.guard64 && f->copy.max_range && f->copy.max_total) {
+		nvmft_opcodes_add(set, NG_OPC_COPY);
+		info->copy = f->copy;
+	}
+	if (f->csi == NVME_CSI_ZNS) {
+		nvmft_opcodes_add(set, NG_OPC_ZONE_SEND);
+		nvmft_opcodes_add(set, NG_OPC_ZONE_RECEIVE);
+		nvmft_opcodes_add(set, NG_OPC_ZONE_APPEND);
+	}
+	if (ng->reservations) {
+		nvmft_opcodes_add(set, NG_OPC_RESERVATION_REGISTER);
+		nvmft_opcodes_add(set, NG_OPC_RESERVATION_REPORT);
+		nvmft_opcodes_add(set, NG_OPC_RESERVATION_ACQUIRE);
+		nvmft_opcodes_add(set, NG_OPC_RESERVATION_RELEASE);
+		info->reservations = f->reservations;
+	}
+}
+
+/* What goes in one command in any case: a buffer of so many bytes may take a page more. */
+static uint32_t whole_bytes(const struct ng_backend *ng)
+{
+	uint64_t pages = (uint64_t)(ng->max_pages - 1) * PAGE_BYTES;
+
+	return pages < ng->max_bytes ? (uint32_t)pages : ng->max_bytes;
+}
+
+static void put_zones(const struct ng_backend *ng, const struct ng_facts *f, struct nvmft_backend_info *info)
+{
+	uint8_t limit = 1; /* 0 would be: none */
+
+	info->zones = f->zones;
+	/* An append cannot be split. */
+	while (limit < 19 && (uint64_t)PAGE_BYTES << (limit + 1) <= whole_bytes(ng))
+		limit++;
+	if (!f->zones.append_limit || f->zones.append_limit > limit)
+		info->zones.append_limit = limit;
+}
+
+/* Writes that are split are atomic only as far as that. */
+static void put_atomicity(const struct ng_backend *ng, const struct ng_facts *f, struct nvmft_backend_info *info)
+{
+	uint32_t whole = whole_bytes(ng) / ng->facts.block_size;
+
+	info->atomicity = f->atomicity;
+	at_most(&info->atomicity.normal, whole);
+	at_most(&info->atomicity.power_fail, whole);
+	at_most(&info->atomicity.compare_write, whole);
+}
+
+void nvmft_ng_put_info(const struct ng_backend *ng, const struct ng_facts *f, struct nvmft_backend_info *info)
+{
+	info->block_size = f->block_size;
+	info->blocks = f->blocks;
+	info->read_only = ng->read_only || f->write_protected;
+	info->volatile_cache = f->volatile_cache;
+	info->deallocated_zero = f->deallocated_zero;
+	info->thin = f->thin;
+	info->align = ng->align;
+	info->preferred_blocks = f->preferred_blocks;
+	info->csi = f->csi;
+	info->admin_commands = ng->admin_commands;
+	memcpy(info->uuid, f->uuid, sizeof(info->uuid));
+	memcpy(info->nguid, f->nguid, sizeof(info->nguid));
+	memcpy(info->eui64, f->eui64, sizeof(info->eui64));
+	put_capabilities(f, info);
+	put_commands(ng, f, info);
+	put_atomicity(ng, f, info);
+	if (f->csi == NVME_CSI_ZNS)
+		put_zones(ng, f, info);
+}
+
+/* What commands are made by and cannot be changed under way; protection information can. */
+bool nvmft_ng_same_format(const struct ng_facts *a, const struct ng_facts *b)
+{
+	return a->block_size == b->block_size && a->metadata == b->metadata && a->csi == b->csi;
 }

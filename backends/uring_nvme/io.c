@@ -5,10 +5,8 @@
 #include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <linux/nvme_ioctl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "ng.h"
 
@@ -20,40 +18,57 @@
 #define CDW12_FUA (1u << 30)
 #define CDW12_DEAC (1u << 25)
 #define CDW11_AD (1u << 2)
+#define CDW13_PARTIAL (1u << 16)
 
-#define STATUS_NOT_READY NVMFT_STATUS(0, 0x82)
-/* Code type and code, and Do Not Retry. What is between them speaks of the device's own retry delays and error log. */
-#define STATUS_KEPT 0x47ff
-/* Linux makes these up itself for a command that has no path to the device or lost it. */
-#define STATUS_LINUX_PATH NVMFT_STATUS(3, 0x70)
-#define STATUS_LINUX_ABORTED NVMFT_STATUS(3, 0x71)
+/* Room in a vector for pieces that are in two commands. */
+#define VEC_SPLITS 16u
+
+#define STATUS_INVALID_FIELD (NVMFT_STATUS(0, 0x02) | NVMFT_STATUS_DNR)
 
 _Static_assert(sizeof(struct ng_io) <= 96, "leaves room for wrappers in NVMFT_IO_PRIV_MAX");
-_Static_assert(sizeof(struct nvme_uring_cmd) <= 80, "fits into the long entry");
-
-enum nvme_opcode {
-	OPC_FLUSH = 0x00,
-	OPC_WRITE = 0x01,
-	OPC_READ = 0x02,
-	OPC_COMPARE = 0x05,
-	OPC_WRITE_ZEROES = 0x08,
-	OPC_DSM = 0x09,
-};
 
 static const uint8_t opcodes[] = {
-	[NVMFT_IO_READ] = OPC_READ,      [NVMFT_IO_WRITE] = OPC_WRITE,
-	[NVMFT_IO_FLUSH] = OPC_FLUSH,    [NVMFT_IO_WRITE_ZEROES] = OPC_WRITE_ZEROES,
-	[NVMFT_IO_DEALLOCATE] = OPC_DSM, [NVMFT_IO_COMPARE] = OPC_COMPARE,
+	[NVMFT_IO_READ] = NG_OPC_READ,      [NVMFT_IO_WRITE] = NG_OPC_WRITE,
+	[NVMFT_IO_FLUSH] = NG_OPC_FLUSH,    [NVMFT_IO_WRITE_ZEROES] = NG_OPC_WRITE_ZEROES,
+	[NVMFT_IO_DEALLOCATE] = NG_OPC_DSM, [NVMFT_IO_COMPARE] = NG_OPC_COMPARE,
 };
+
+static uint8_t opcode_of(const struct nvmft_io *io)
+{
+	return io->op == NVMFT_IO_COMMAND ? io->sqe->opcode : opcodes[io->op];
+}
+
+static bool is_admin(const struct nvmft_io *io)
+{
+	return io->op == NVMFT_IO_COMMAND && io->flags & NVMFT_IO_ADMIN;
+}
 
 static const struct ng_backend *backend_of(const struct ng_channel *ch)
 {
 	return ch->channel->backend->priv;
 }
 
-static bool has_data(const struct nvmft_io *io)
+/* A report of zones that says itself how many it has: one that is shorter than the host's buffer will do, too. */
+static bool is_report(const struct nvmft_io *io)
+{
+	return io->op == NVMFT_IO_COMMAND && !is_admin(io) && io->sqe->opcode == NG_OPC_ZONE_RECEIVE &&
+	       le32toh(io->sqe->cdw13) & CDW13_PARTIAL;
+}
+
+/* In blocks, so that it can be split. */
+static bool has_blocks(const struct nvmft_io *io)
 {
 	return io->op == NVMFT_IO_READ || io->op == NVMFT_IO_WRITE || io->op == NVMFT_IO_COMPARE;
+}
+
+static bool has_data(const struct nvmft_io *io)
+{
+	return has_blocks(io) || io->op == NVMFT_IO_COMMAND;
+}
+
+static bool has_range(const struct nvmft_io *io)
+{
+	return io->op != NVMFT_IO_FLUSH && io->op != NVMFT_IO_COMMAND;
 }
 
 static uint32_t least(uint32_t a, uint32_t b)
@@ -63,12 +78,22 @@ static uint32_t least(uint32_t a, uint32_t b)
 
 /* ---- the buffer of the next command ---- */
 
-/* What a command transfers: @n pieces at @vec. */
+/* What a command transfers: @n pieces at @vec, which has @room for some; @region is that of the first. */
 struct span {
 	struct iovec *vec;
+	uint32_t room;
 	uint32_t n;
 	uint32_t bytes;
+	uint32_t region;
 };
+
+static void span_add(struct span *span, void *base, uint32_t len, uint32_t region)
+{
+	if (!span->n)
+		span->region = region;
+	span->vec[span->n++] = (struct iovec){base, len};
+	span->bytes += len;
+}
 
 /* Pieces from where the last command ended, as far as @limit and @pages go. */
 static void span_fill(const struct ng_io *ni, struct span *span, uint32_t limit, uint32_t pages)
@@ -76,7 +101,7 @@ static void span_fill(const struct ng_io *ni, struct span *span, uint32_t limit,
 	uint32_t i = ni->iov, offset = ni->offset;
 
 	span->n = span->bytes = 0;
-	while (span->bytes < limit && span->n < NG_VEC_MAX && pages) {
+	while (span->bytes < limit && span->n < span->room && pages && i < ni->io->iovcnt) {
 		const struct nvmft_iov *iov = &ni->io->iov[i++];
 		unsigned char *base = (unsigned char *)iov->base + offset;
 		uint32_t into = (uint32_t)((uintptr_t)base % PAGE_BYTES);
@@ -90,8 +115,7 @@ static void span_fill(const struct ng_io *ni, struct span *span, uint32_t limit,
 			len = pages * PAGE_BYTES - into;
 		used = ((uint64_t)into + len + PAGE_BYTES - 1) / PAGE_BYTES;
 		pages -= (uint32_t)used;
-		span->vec[span->n++] = (struct iovec){base, len};
-		span->bytes += len;
+		span_add(span, base, len, iov->region);
 	}
 }
 
@@ -132,7 +156,8 @@ static void span_take(const struct ng_backend *ng, struct ng_io *ni, struct span
 	uint64_t left = (uint64_t)(ni->total - ni->at) * ng->block_size;
 	uint32_t limit = left < ng->max_bytes ? (uint32_t)left : ng->max_bytes;
 
-	span->vec = ni->vec ? ni->vec : one;
+	span->vec = ni->vec ? ni->vec + ni->vec_used : one;
+	span->room = ni->vec ? (uint32_t)ni->vec_size - ni->vec_used : 1;
 	span_fill(ni, span, limit, ng->max_pages);
 	if (span->bytes < ng->block_size) {
 		/* A block in more pieces than the device takes: the kernel copies it, then it lies in few pages. */
@@ -149,66 +174,52 @@ static bool is_fixed(const struct ng_channel *ch, const struct ng_io *ni, uint32
 
 /* ---- commands ---- */
 
-static void prep_cmd(struct ng_channel *ch, const struct ng_io *ni, struct io_uring_sqe *sqe,
-		     struct nvme_uring_cmd **cmd)
+static void set_buffer(struct ng_channel *ch, struct ng_io *ni, struct io_uring_sqe *sqe, struct nvme_uring_cmd *cmd,
+		       const struct span *span)
 {
-	const struct ng_backend *ng = backend_of(ch);
-
-	sqe->opcode = IORING_OP_URING_CMD;
-	sqe->fd = ng->fd;
-	sqe->cmd_op = NVME_URING_CMD_IO;
-	sqe->user_data = (uintptr_t)ni;
-	*cmd = (struct nvme_uring_cmd *)(void *)sqe->cmd;
-	(*cmd)->opcode = opcodes[ni->io->op];
-	(*cmd)->nsid = ng->nsid;
-}
-
-static void set_range(struct nvme_uring_cmd *cmd, const struct ng_io *ni, uint32_t blocks)
-{
-	uint64_t lba = ni->io->lba + ni->at;
-
-	cmd->cdw10 = (uint32_t)lba;
-	cmd->cdw11 = (uint32_t)(lba >> 32);
-	cmd->cdw12 = blocks - 1;
-	if (ni->io->flags & NVMFT_IO_FUA)
-		cmd->cdw12 |= CDW12_FUA;
+	if (span->n > 1) {
+		sqe->cmd_op = sqe->cmd_op == NVME_URING_CMD_ADMIN ? NVME_URING_CMD_ADMIN_VEC : NVME_URING_CMD_IO_VEC;
+		cmd->addr = (uintptr_t)span->vec;
+		cmd->data_len = span->n;
+		ni->vec_used = (uint16_t)(ni->vec_used + span->n);
+		return;
+	}
+	cmd->addr = (uintptr_t)span->vec[0].iov_base;
+	cmd->data_len = span->bytes;
+	if (is_fixed(ch, ni, span->region)) {
+		sqe->uring_cmd_flags = IORING_URING_CMD_FIXED;
+		sqe->buf_index = (uint16_t)span->region;
+		ni->fixed = 1;
+	}
 }
 
 static uint32_t prep_data(struct ng_channel *ch, struct ng_io *ni, struct io_uring_sqe *sqe, struct nvme_uring_cmd *cmd)
 {
 	const struct ng_backend *ng = backend_of(ch);
-	uint32_t region = ni->io->iov[ni->iov].region, blocks;
+	uint32_t blocks;
 	struct iovec one;
 	struct span span;
 
 	span_take(ng, ni, &span, &one);
 	blocks = span.bytes / ng->block_size;
-	set_range(cmd, ni, blocks);
-	if (span.n > 1) {
-		sqe->cmd_op = NVME_URING_CMD_IO_VEC;
-		cmd->addr = (uintptr_t)span.vec;
-		cmd->data_len = span.n;
-		return blocks;
-	}
-	cmd->addr = (uintptr_t)span.vec[0].iov_base;
-	cmd->data_len = span.bytes;
-	if (is_fixed(ch, ni, region)) {
-		sqe->uring_cmd_flags = IORING_URING_CMD_FIXED;
-		sqe->buf_index = (uint16_t)region;
-	}
+	cmd->cdw12 = ni->io->flags & NVMFT_IO_FUA ? CDW12_FUA : 0;
+	nvmft_ng_cmd_range(ng, cmd, ni->io->lba + ni->at, blocks);
+	set_buffer(ch, ni, sqe, cmd, &span);
 	return blocks;
 }
 
-static uint32_t prep_zeroes(const struct ng_backend *ng, struct ng_io *ni, struct nvme_uring_cmd *cmd)
+static uint32_t prep_zeroes(const struct ng_backend *ng, const struct ng_io *ni, struct nvme_uring_cmd *cmd)
 {
 	uint32_t blocks = least(ni->total - ni->at, NLB_MAX);
 
 	if (ng->facts.max_zeroes)
 		blocks = least(blocks, ng->facts.max_zeroes);
-	set_range(cmd, ni, blocks);
+	if (ni->io->flags & NVMFT_IO_FUA)
+		cmd->cdw12 |= CDW12_FUA;
 	/* Only where deallocated blocks are sure to read as zeroes. */
 	if (ni->io->flags & NVMFT_IO_DEALLOC_OK && ng->facts.deac && ng->facts.deallocated_zero)
 		cmd->cdw12 |= CDW12_DEAC;
+	nvmft_ng_cmd_range(ng, cmd, ni->io->lba + ni->at, blocks);
 	return blocks;
 }
 
@@ -226,37 +237,76 @@ static uint32_t prep_deallocate(const struct ng_backend *ng, struct ng_io *ni, s
 	return blocks;
 }
 
-static void prep(struct ng_channel *ch, struct ng_io *ni, struct io_uring_sqe *sqe)
+static uint32_t prep_command(struct ng_channel *ch, struct ng_io *ni, struct io_uring_sqe *sqe,
+			     struct nvme_uring_cmd *cmd)
 {
 	const struct ng_backend *ng = backend_of(ch);
-	struct nvme_uring_cmd *cmd;
+	struct iovec one;
+	struct span span = {ni->vec ? ni->vec : &one, ni->vec ? ni->vec_size : 1};
 
-	prep_cmd(ch, ni, sqe, &cmd);
+	nvmft_ng_cmd_host(ng, cmd, ni->io->sqe, is_admin(ni->io));
+	if (is_admin(ni->io)) {
+		sqe->cmd_op = NVME_URING_CMD_ADMIN;
+		sqe->fd = atomic_load_explicit(&ng->ctrl_fd[ni->ctrl], memory_order_relaxed);
+		ni->plain = 1;
+	}
+	span_fill(ni, &span, is_report(ni->io) ? ng->max_bytes : UINT32_MAX, UINT32_MAX / PAGE_BYTES);
+	if (is_report(ni->io) && span.bytes)
+		cmd->cdw12 = span.bytes / 4 - 1;
+	if (span.bytes)
+		set_buffer(ch, ni, sqe, cmd, &span);
+	return 1;
+}
+
+static uint32_t prep_cmd(struct ng_channel *ch, struct ng_io *ni, struct io_uring_sqe *sqe)
+{
+	const struct ng_backend *ng = backend_of(ch);
+	struct nvme_uring_cmd *cmd = nvmft_ng_cmd(ng, sqe, opcode_of(ni->io));
+
 	switch (ni->io->op) {
 	case NVMFT_IO_READ:
 	case NVMFT_IO_WRITE:
 	case NVMFT_IO_COMPARE:
-		ni->at += prep_data(ch, ni, sqe, cmd);
-		break;
+		return prep_data(ch, ni, sqe, cmd);
 	case NVMFT_IO_WRITE_ZEROES:
-		ni->at += prep_zeroes(ng, ni, cmd);
-		break;
+		return prep_zeroes(ng, ni, cmd);
 	case NVMFT_IO_DEALLOCATE:
-		ni->at += prep_deallocate(ng, ni, cmd);
-		break;
+		return prep_deallocate(ng, ni, cmd);
+	case NVMFT_IO_COMMAND:
+		return prep_command(ch, ni, sqe, cmd);
 	case NVMFT_IO_FLUSH:
-		ni->at++;
 		break;
 	}
-	ni->pending++;
+	return 1;
 }
 
 /* ---- the I/O ---- */
 
-/* The one vector or range can describe one command at a time. */
-static bool is_serial(const struct ng_io *ni)
+/* Room in the vector for all pieces that are left. */
+static bool vec_has_room(struct ng_io *ni)
 {
-	return ni->vec || ni->io->op == NVMFT_IO_DEALLOCATE;
+	if (!ni->vec)
+		return true;
+	if (!ni->pending)
+		ni->vec_used = 0;
+	return !ni->pending || (uint32_t)ni->vec_size - ni->vec_used >= least(ni->io->iovcnt - ni->iov, NG_VEC_MAX);
+}
+
+/*
+ * One command after the other: the one range describes one command at a time, and a zone is written in order, which
+ * commands that are under way together need not keep.
+ */
+static bool is_serial(const struct ng_backend *ng, const struct ng_io *ni)
+{
+	const struct nvmft_io *io = ni->io;
+
+	return io->op == NVMFT_IO_DEALLOCATE ||
+	       (ng->facts.csi == NVME_CSI_ZNS && (io->op == NVMFT_IO_WRITE || io->op == NVMFT_IO_WRITE_ZEROES));
+}
+
+static bool may_issue(const struct ng_backend *ng, struct ng_io *ni)
+{
+	return ni->at < ni->total && !ni->status && vec_has_room(ni) && !(ni->pending && is_serial(ng, ni));
 }
 
 static void wait_for_room(struct ng_channel *ch, struct ng_io *ni)
@@ -269,7 +319,7 @@ static void wait_for_room(struct ng_channel *ch, struct ng_io *ni)
 
 static void issue(struct ng_channel *ch, struct ng_io *ni)
 {
-	while (ni->at < ni->total && !ni->status && !(is_serial(ni) && ni->pending)) {
+	while (may_issue(backend_of(ch), ni)) {
 		/* Behind those that wait already, or they might for ever. */
 		struct io_uring_sqe *sqe = ch->waiting ? NULL : nvmft_ng_get_sqe(ch);
 
@@ -277,19 +327,33 @@ static void issue(struct ng_channel *ch, struct ng_io *ni)
 			wait_for_room(ch, ni);
 			return;
 		}
-		prep(ch, ni, sqe);
+		ni->at += prep_cmd(ch, ni, sqe);
+		sqe->user_data = (uintptr_t)ni;
+		ni->pending++;
 	}
+}
+
+/* What went wrong with registered buffers went well without: some kernels refuse those of regions in too many pieces.
+ */
+static void give_up_fixed(struct ng_channel *ch)
+{
+	if (ch->fixed_ok)
+		nvmft_backend_log(ch->channel->backend, NVMFT_LOG_DEBUG,
+				  "%s: no registered buffers, the kernel refuses one", backend_of(ch)->path);
+	ch->fixed_ok = false;
 }
 
 static void end(struct ng_channel *ch, struct ng_io *ni)
 {
+	if (ni->fixed && ni->plain && !ni->status)
+		give_up_fixed(ch);
 	if (ni->vec && ni->vec != ni->few)
 		free(ni->vec);
 	ch->outstanding--;
 	nvmft_io_done(ni->io, ni->status);
 }
 
-static void restart_plain(struct ng_channel *ch, struct ng_io *ni)
+static void restart(struct ng_channel *ch, struct ng_io *ni)
 {
 	ni->again = 0;
 	ni->plain = 1;
@@ -302,7 +366,7 @@ static void restart_plain(struct ng_channel *ch, struct ng_io *ni)
 static void settle(struct ng_channel *ch, struct ng_io *ni)
 {
 	if (ni->again)
-		restart_plain(ch, ni);
+		restart(ch, ni);
 	else if (ni->status || ni->at == ni->total)
 		end(ch, ni);
 	else
@@ -327,38 +391,6 @@ void nvmft_ng_drain_waiting(struct ng_channel *ch)
 	}
 }
 
-/*
- * How an I/O fails whose device is gone, resets or has no path: the host may try again, here or elsewhere. A device
- * with several controllers answers EINVAL when it lost all of them, as it does to a command that cannot be.
- */
-static nvmft_status status_of_errno(const struct ng_backend *ng, int err)
-{
-	switch (-err) {
-	case ENODEV:
-	case ENXIO:
-	case EIO:
-	case EINTR:
-		return STATUS_NOT_READY;
-	case EINVAL:
-		if (ioctl(ng->fd, NVME_IOCTL_ID) < 0)
-			return STATUS_NOT_READY;
-		return nvmft_status_from_errno(err);
-	default:
-		return nvmft_status_from_errno(err);
-	}
-}
-
-static nvmft_status status_of(const struct ng_backend *ng, int res)
-{
-	nvmft_status status = (nvmft_status)(res & STATUS_KEPT);
-
-	if (res < 0)
-		return status_of_errno(ng, res);
-	if ((status & 0x7ff) == STATUS_LINUX_PATH || (status & 0x7ff) == STATUS_LINUX_ABORTED)
-		return STATUS_NOT_READY;
-	return status;
-}
-
 /* Once: a broken disk would fill the log as fast as a host retries. Statuses of the device are the host's to judge. */
 static void report(struct ng_channel *ch, const struct ng_io *ni, int err)
 {
@@ -368,25 +400,35 @@ static void report(struct ng_channel *ch, const struct ng_io *ni, int err)
 		nvmft_backend_log(ch->channel->backend, NVMFT_LOG_ERROR,
 				  "%s: NVMe command %02xh of %" PRIu32 " blocks at %" PRIu64
 				  " did not reach the device: %s; further errors are not logged",
-				  ng->path, opcodes[ni->io->op], ni->total, ni->io->lba, strerrordesc_np(-err));
+				  ng->path, opcode_of(ni->io), ni->total, ni->io->lba, strerrordesc_np(-err));
 }
 
-/* Some kernels refuse registered buffers whose region is in more pieces than one command may have. */
-static bool refused_fixed(const struct ng_channel *ch, const struct ng_io *ni, int res)
+/* The next controller that may do, for an admin command. False: none is left. */
+static bool find_ctrl(const struct ng_backend *ng, struct ng_io *ni)
 {
-	const struct nvmft_io *io = ni->io;
+	for (; ni->tried < NG_CTRLS; ni->tried++, ni->ctrl = (uint8_t)((ni->ctrl + 1) % NG_CTRLS)) {
+		if (atomic_load_explicit(&ng->ctrl_fd[ni->ctrl], memory_order_relaxed) >= 0)
+			return true;
+	}
+	return false;
+}
 
-	return res == -EINVAL && !ni->plain && has_data(io) && io->iov[0].region < NG_REGIONS &&
-	       ch->fixed[io->iov[0].region / 64] >> (io->iov[0].region % 64) & 1;
+/* A controller that is gone has not seen the command: the next one may. */
+static bool try_other_ctrl(const struct ng_backend *ng, struct ng_io *ni)
+{
+	ni->tried++;
+	ni->ctrl = (uint8_t)((ni->ctrl + 1) % NG_CTRLS);
+	return find_ctrl(ng, ni);
 }
 
 static void failed(struct ng_channel *ch, struct ng_io *ni, int res)
 {
-	if (refused_fixed(ch, ni, res)) {
-		if (ch->fixed_ok)
-			nvmft_backend_log(ch->channel->backend, NVMFT_LOG_DEBUG,
-					  "%s: no registered buffers, the kernel refuses one", backend_of(ch)->path);
-		ch->fixed_ok = false;
+	struct ng_backend *ng = ch->channel->backend->priv;
+
+	if (nvmft_ng_is_suspicious(ni->io, res))
+		nvmft_ng_look(ng);
+	if ((res == -EINVAL && ni->fixed && !ni->plain) ||
+	    (is_admin(ni->io) && nvmft_ng_is_gone(res) && try_other_ctrl(ng, ni))) {
 		ni->again = 1;
 		ni->at = ni->total; /* no more of this attempt */
 		return;
@@ -394,12 +436,32 @@ static void failed(struct ng_channel *ch, struct ng_io *ni, int res)
 	if (res < 0)
 		report(ch, ni, res);
 	if (!ni->status)
-		ni->status = status_of(backend_of(ch), res);
+		ni->status = nvmft_ng_status(ng, res);
 }
 
-void nvmft_ng_complete(struct ng_channel *ch, struct ng_io *ni, int res)
+/* Of admin commands that may leave another device, at which nobody else tells us to look. */
+static bool changes_device(uint8_t opcode)
+{
+	return opcode == NG_ADMIN_NS_MANAGEMENT || opcode == NG_ADMIN_NS_ATTACHMENT || opcode == NG_ADMIN_FORMAT;
+}
+
+static void admin_answered(struct ng_channel *ch, const struct ng_io *ni)
+{
+	struct ng_backend *ng = ch->channel->backend->priv;
+
+	atomic_store_explicit(&ng->ctrl_at, ni->ctrl, memory_order_relaxed);
+	if (changes_device(ni->io->sqe->opcode))
+		nvmft_ng_look(ng);
+}
+
+void nvmft_ng_complete(struct ng_channel *ch, struct ng_io *ni, int res, uint64_t result)
 {
 	ni->pending--;
+	if (ni->io->op == NVMFT_IO_COMMAND) {
+		ni->io->result = result;
+		if (res >= 0 && is_admin(ni->io))
+			admin_answered(ch, ni);
+	}
 	if (res)
 		failed(ch, ni, res);
 	if (ni->pending == 0 && !ni->waits)
@@ -409,22 +471,86 @@ void nvmft_ng_complete(struct ng_channel *ch, struct ng_io *ni, int res)
 /* A buffer in more pieces than usual, from a host in this process: the one allocation on the way of an I/O. */
 static int set_vec(struct ng_io *ni)
 {
-	uint32_t n = least(ni->io->iovcnt, NG_VEC_MAX);
+	uint32_t n = ni->io->iovcnt <= NG_FEW ? NG_FEW : least(ni->io->iovcnt + VEC_SPLITS, NG_VEC_MAX);
 
-	ni->vec = n <= NG_FEW ? ni->few : malloc(n * sizeof(*ni->vec));
+	ni->vec = n == NG_FEW ? ni->few : malloc(n * sizeof(*ni->vec));
+	ni->vec_size = (uint16_t)n;
 	return ni->vec ? 0 : -ENOMEM;
+}
+
+static void zero_from(const struct nvmft_io *io, uint64_t from)
+{
+	for (uint32_t i = 0; i < io->iovcnt; i++) {
+		uint64_t skip = from < io->iov[i].len ? from : io->iov[i].len;
+
+		memset((char *)io->iov[i].base + skip, 0, io->iov[i].len - skip);
+		from -= skip;
+	}
+}
+
+/* What cannot be split must go as a whole, and has no more metadata than there is room for. */
+static nvmft_status check_command(const struct ng_backend *ng, const struct nvmft_io *io)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < io->iovcnt; i++)
+		bytes += io->iov[i].len;
+	if (io->iovcnt > NG_VEC_MAX)
+		return STATUS_INVALID_FIELD;
+	if (bytes <= ng->max_bytes || is_admin(io))
+		return 0;
+	if (!is_report(io))
+		return STATUS_INVALID_FIELD;
+	zero_from(io, ng->max_bytes);
+	return 0;
+}
+
+/* Blocks in more pieces than one command can have. */
+static bool is_crumbled(const struct ng_backend *ng, const struct nvmft_io *io)
+{
+	uint32_t into = 0, pieces = 0;
+
+	for (uint32_t i = 0; i < io->iovcnt; i++) {
+		pieces++;
+		if (io->iov[i].len >= ng->block_size - into)
+			pieces = 1;
+		if (pieces > NG_VEC_MAX)
+			return true;
+		into = (uint32_t)(((uint64_t)into + io->iov[i].len) % ng->block_size);
+	}
+	return false;
+}
+
+static nvmft_status prepare(const struct ng_backend *ng, struct ng_io *ni)
+{
+	const struct nvmft_io *io = ni->io;
+	nvmft_status status = 0;
+
+	if (io->op == NVMFT_IO_COMMAND)
+		status = check_command(ng, io);
+	if (!status && is_admin(io)) {
+		ni->ctrl = (uint8_t)atomic_load_explicit(&ng->ctrl_at, memory_order_relaxed);
+		status = find_ctrl(ng, ni) ? 0 : NG_STATUS_NOT_READY;
+	}
+	if (status || io->iovcnt <= 1 || !has_data(io))
+		return status;
+	if (io->iovcnt > NG_VEC_MAX && is_crumbled(ng, io))
+		return STATUS_INVALID_FIELD;
+	return set_vec(ni) ? nvmft_status_from_errno(-ENOMEM) : 0;
 }
 
 void nvmft_ng_submit(struct nvmft_channel *channel, struct nvmft_io *io)
 {
 	struct ng_channel *ch = channel->priv;
 	struct ng_io *ni = io->priv;
+	nvmft_status status;
 
 	memset(ni, 0, offsetof(struct ng_io, few));
 	ni->io = io;
-	ni->total = io->op == NVMFT_IO_FLUSH ? 1 : io->blocks;
-	if (has_data(io) && io->iovcnt > 1 && set_vec(ni)) {
-		nvmft_io_done(io, nvmft_status_from_errno(-ENOMEM));
+	ni->total = has_range(io) ? io->blocks : 1;
+	status = prepare(backend_of(ch), ni);
+	if (status) {
+		nvmft_io_done(io, status);
 		return;
 	}
 	ch->outstanding++;

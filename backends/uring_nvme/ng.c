@@ -137,6 +137,7 @@ static int open_device(const struct nvmft_backend *backend)
 	if (nsid < 0)
 		return fail(backend, -errno, ng->path, "not the character device of an NVMe namespace");
 	ng->nsid = (uint32_t)nsid;
+	ng->head = nvmft_ng_is_head(ng->fd);
 	return 0;
 }
 
@@ -167,11 +168,16 @@ static int claim(const struct nvmft_backend *backend)
 
 static int check_options(const struct nvmft_backend *backend, const struct nvmft_uring_nvme_opts *o)
 {
-	struct ng_backend *ng = backend->priv;
+	const struct ng_backend *ng = backend->priv;
 
 	if (o->nsid && o->nsid != ng->nsid) {
 		nvmft_backend_log(backend, NVMFT_LOG_ERROR, "nsid: %" PRIu32 ", but %s is namespace %" PRIu32, o->nsid,
 				  ng->path, ng->nsid);
+		return -EINVAL;
+	}
+	if (o->iopoll && o->nadmin_commands) {
+		nvmft_backend_log(backend, NVMFT_LOG_ERROR,
+				  "admin_commands: not with iopoll, as the queue for them cannot be polled");
 		return -EINVAL;
 	}
 	if (o->iopoll && !nvmft_ng_can_poll(ng)) {
@@ -182,41 +188,128 @@ static int check_options(const struct nvmft_backend *backend, const struct nvmft
 	return 0;
 }
 
+/* ---- what was asked for beyond reading and writing ---- */
+
+static int ctrl_failed(const struct nvmft_backend *backend, int err)
+{
+	const struct ng_backend *ng = backend->priv;
+
+	if (err == -EACCES || err == -EPERM)
+		nvmft_backend_log(
+			backend, NVMFT_LOG_ERROR,
+			"admin_commands: no permission for the controller of %s, /dev/nvmeX: run as root, or give "
+			"access to it and CAP_SYS_ADMIN",
+			ng->path);
+	else
+		nvmft_backend_log(
+			backend, NVMFT_LOG_ERROR,
+			"admin_commands: the controller of %s, /dev/nvmeX, cannot be opened, or is not known here "
+			"(/sys, /dev): %s",
+			ng->path, strerrordesc_np(-err));
+	return err;
+}
+
+static int open_ctrls(const struct nvmft_backend *backend, const struct nvmft_uring_nvme_opts *o)
+{
+	struct ng_backend *ng = backend->priv;
+	int ret;
+
+	if (!o->nadmin_commands)
+		return 0;
+	for (size_t i = 0; i < o->nadmin_commands; i++)
+		nvmft_opcodes_add(&ng->admin_commands, o->admin_commands[i]);
+	ret = nvmft_ng_ctrls_open(ng);
+	return ret < 0 ? ctrl_failed(backend, ret) : 0;
+}
+
+static int check_reservations(const struct nvmft_backend *backend)
+{
+	const struct ng_backend *ng = backend->priv;
+
+	if (!ng->reservations || (ng->facts.oncs & NG_ONCS_RESERVATIONS && ng->facts.reservations))
+		return 0;
+	nvmft_backend_log(backend, NVMFT_LOG_ERROR, "reservations: %s does not have them", ng->path);
+	return -EOPNOTSUPP;
+}
+
+static int make_metadata(const struct nvmft_backend *backend)
+{
+	struct ng_backend *ng = backend->priv;
+
+	if (!ng->facts.metadata)
+		return 0;
+	if (posix_memalign(&ng->zeroes, 4096, NG_METADATA_BYTES) ||
+	    posix_memalign(&ng->waste, 4096, NG_METADATA_BYTES)) {
+		nvmft_backend_log(backend, NVMFT_LOG_ERROR, "no memory");
+		return -ENOMEM;
+	}
+	memset(ng->zeroes, 0, NG_METADATA_BYTES);
+	return 0;
+}
+
+/* ---- opening and closing ---- */
+
 static void ng_close(struct nvmft_backend *backend)
 {
 	struct ng_backend *ng = backend->priv;
 
+	nvmft_ng_unwatch(backend);
+	nvmft_ng_ctrls_close(ng);
 	if (ng->claim_fd >= 0)
 		close(ng->claim_fd);
 	if (ng->fd >= 0)
 		close(ng->fd);
+	free(ng->zeroes);
+	free(ng->waste);
 	free(ng->path);
 }
 
 static int look_at(const struct nvmft_backend *backend)
 {
 	struct ng_backend *ng = backend->priv;
-	int err = nvmft_ng_facts(backend, &ng->facts);
+	const struct ng_ask ask = {ng->fd, ng->nsid, ng->path, backend};
+	int err = nvmft_ng_facts(&ask, &ng->facts);
 
+	if (!err)
+		err = check_reservations(backend);
+	if (!err)
+		err = make_metadata(backend);
 	if (err)
 		return err;
 	ng->block_size = ng->facts.block_size;
+	ng_pi_set(ng, &ng->facts.pi);
 	nvmft_ng_limits(backend);
 	return nvmft_ng_probe(backend);
+}
+
+static int watch(struct nvmft_backend *backend)
+{
+	const struct ng_backend *ng = backend->priv;
+	struct nvmft_backend_info info = {.size = sizeof(info)};
+
+	nvmft_ng_put_info(ng, &ng->facts, &info);
+	return nvmft_ng_watch(backend, &info);
+}
+
+static void init(struct ng_backend *ng, const struct nvmft_uring_nvme_opts *o)
+{
+	ng->fd = ng->claim_fd = -1;
+	for (unsigned int i = 0; i < NG_CTRLS; i++)
+		atomic_init(&ng->ctrl_fd[i], -1);
+	ng->read_only = o->read_only;
+	ng->iopoll = o->iopoll;
+	ng->reservations = o->reservations;
 }
 
 static int ng_open(struct nvmft_backend *backend, const void *opts)
 {
 	struct ng_backend *ng = backend->priv;
 	struct nvmft_uring_nvme_opts o;
-	int err;
+	int err = backend_options(backend, &o, sizeof(o), opts);
 
-	ng->fd = ng->claim_fd = -1;
-	err = backend_options(backend, &o, sizeof(o), opts);
 	if (err)
 		return err;
-	ng->read_only = o.read_only;
-	ng->iopoll = o.iopoll;
+	init(ng, &o);
 	err = find_path(backend, &o);
 	if (!err)
 		err = open_device(backend);
@@ -226,52 +319,31 @@ static int ng_open(struct nvmft_backend *backend, const void *opts)
 		err = check_options(backend, &o);
 	if (!err)
 		err = look_at(backend);
+	if (!err)
+		err = open_ctrls(backend, &o);
+	if (!err)
+		err = watch(backend);
 	if (err)
 		ng_close(backend);
 	return err;
-}
-
-static enum nvmft_capability native(bool can)
-{
-	return can ? NVMFT_CAP_NATIVE : NVMFT_CAP_NONE;
-}
-
-static void put_info(const struct ng_backend *ng, const struct ng_facts *f, struct nvmft_backend_info *info)
-{
-	bool writable = !ng->read_only && !f->write_protected;
-
-	info->block_size = f->block_size;
-	info->blocks = f->blocks;
-	info->read_only = !writable;
-	info->volatile_cache = f->volatile_cache;
-	info->deallocated_zero = f->deallocated_zero;
-	info->thin = f->thin;
-	info->flush = NVMFT_CAP_NATIVE;
-	info->fua = native(writable);
-	info->write_zeroes = native(writable && f->write_zeroes);
-	info->deallocate = native(writable && f->deallocate);
-	info->compare = native(f->compare);
-	info->align = ng->align;
-	info->preferred_blocks = f->preferred_blocks;
-	memcpy(info->uuid, f->uuid, sizeof(info->uuid));
-	memcpy(info->nguid, f->nguid, sizeof(info->nguid));
-	memcpy(info->eui64, f->eui64, sizeof(info->eui64));
 }
 
 /* Asks the device anew: it may have been resized, or write protected. */
 static int ng_info(struct nvmft_backend *backend, struct nvmft_backend_info *info)
 {
 	const struct ng_backend *ng = backend->priv;
+	const struct ng_ask ask = {ng->fd, ng->nsid, ng->path, backend};
 	struct ng_facts facts;
-	int err = nvmft_ng_facts(backend, &facts);
+	int err = nvmft_ng_facts(&ask, &facts);
 
 	if (err)
 		return err;
-	if (facts.block_size != ng->block_size) {
-		nvmft_backend_log(backend, NVMFT_LOG_ERROR, "device: %s was formatted to another block size", ng->path);
+	if (!nvmft_ng_same_format(&facts, &ng->facts)) {
+		nvmft_backend_log(backend, NVMFT_LOG_ERROR,
+				  "device: %s was formatted to other blocks, metadata or commands", ng->path);
 		return -EINVAL;
 	}
-	put_info(ng, &facts, info);
+	nvmft_ng_put_info(ng, &facts, info);
 	return 0;
 }
 

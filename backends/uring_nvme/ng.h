@@ -3,12 +3,16 @@
 #define NVMFT_BACKENDS_URING_NVME_NG_H
 
 #include <liburing.h>
+#include <linux/nvme_ioctl.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/uio.h>
 
 #include <nvmft/backends.h>
 #include <nvmft/provider/backend.h>
 #include <nvmft/provider/ring.h>
+
+#include "identify.h"
 
 /* Regions that can be registered: 2 GiB of the engine's pool per group; buffers in others go the plain way. */
 #define NG_REGIONS 1024u
@@ -17,34 +21,52 @@
 #define NG_FEW 2u
 #define NG_VEC_MAX 1024u
 
-/*
- * struct ng_facts - what the device says of the namespace
- * @max_zeroes, @max_deallocate: most blocks of one command, 0 for no limit beyond the field's width
- */
-struct ng_facts {
-	uint64_t blocks;
-	uint32_t block_size;
-	uint32_t max_zeroes;
-	uint32_t max_deallocate;
-	uint32_t preferred_blocks;
-	bool write_protected;
-	bool volatile_cache;
-	bool compare;
-	bool write_zeroes;
-	bool deallocate;
-	bool deallocated_zero;
-	bool deac;
-	bool thin;
-	uint8_t mdts;
-	uint8_t uuid[16];
-	uint8_t nguid[16];
-	uint8_t eui64[8];
+/* Most metadata of one command, and the size of the buffers that stand in for it. */
+#define NG_METADATA_BYTES 65536u
+
+#define NG_STATUS_NOT_READY NVMFT_STATUS(0, 0x82)
+
+/* Controllers of one subsystem through which admin commands can go. */
+#define NG_CTRLS 8u
+
+enum ng_opcode {
+	NG_OPC_FLUSH = 0x00,
+	NG_OPC_WRITE = 0x01,
+	NG_OPC_READ = 0x02,
+	NG_OPC_WRITE_UNCORRECTABLE = 0x04,
+	NG_OPC_COMPARE = 0x05,
+	NG_OPC_WRITE_ZEROES = 0x08,
+	NG_OPC_DSM = 0x09,
+	NG_OPC_VERIFY = 0x0c,
+	NG_OPC_RESERVATION_REGISTER = 0x0d,
+	NG_OPC_RESERVATION_REPORT = 0x0e,
+	NG_OPC_RESERVATION_ACQUIRE = 0x11,
+	NG_OPC_RESERVATION_RELEASE = 0x15,
+	NG_OPC_COPY = 0x19,
+	NG_OPC_ZONE_SEND = 0x79,
+	NG_OPC_ZONE_RECEIVE = 0x7a,
+	NG_OPC_ZONE_APPEND = 0x7d,
 };
 
+enum ng_admin_opcode {
+	NG_ADMIN_NS_MANAGEMENT = 0x0d,
+	NG_ADMIN_NS_ATTACHMENT = 0x15,
+	NG_ADMIN_FORMAT = 0x80,
+};
+
+struct ng_watched;
+
 /*
- * struct ng_backend - an open namespace; after open only @reported changes
+ * struct ng_backend - an open namespace; after open only the atomic members change
  * @claim_fd: the block device, held exclusively against file systems and other targets; -1 without
  * @max_bytes, @max_pages: most that the kernel takes in one command without having to split it, which it cannot
+ * @pi: facts.pi, which a format may change; see ng_pi_get()
+ * @zeroes, @waste: metadata for writes, and where that of reads goes; NULL where commands carry none
+ * @head: the device stands for several controllers, any of which the kernel may use
+ * @ctrl_fd: controllers for admin commands, -1 for none. A descriptor stays; what it refers to is replaced when that is
+ * gone.
+ * @ctrl_at: index of the one that worked last
+ * @watched: by which changes of the device are noticed
  * @reported: the first I/O that did not reach the device was logged
  */
 struct ng_backend {
@@ -52,41 +74,42 @@ struct ng_backend {
 	int claim_fd;
 	char *path;
 	struct ng_facts facts;
+	atomic_uint pi;
 	uint32_t nsid;
 	uint32_t block_size;
 	uint32_t max_bytes;
 	uint32_t max_pages;
 	uint32_t align;
+	void *zeroes;
+	void *waste;
 	bool read_only;
 	bool iopoll;
+	bool reservations;
+	bool head;
+	struct nvmft_opcodes admin_commands;
+	atomic_int ctrl_fd[NG_CTRLS];
+	atomic_uint ctrl_at;
+	struct ng_watched *watched;
 	atomic_bool reported;
-};
-
-/*
- * struct ng_wake - wakes the poll group when the channel's ring has something
- *
- * Not part of the channel, which may be gone when the operation on the group's ring ends: the last one frees it.
- */
-struct ng_wake {
-	struct nvmft_ring_op op;
-	uint64_t count;
-	int fd;
-	bool orphan;
 };
 
 struct ng_io;
 
 /*
  * struct ng_channel - a ring of its own for commands to the device
+ * @wake: wakes the poll group when the ring has something: a read of @wake_fd, which the ring's completions write to
+ * @wake_count: for that read
  * @waiting: I/Os with commands for which the submission queue had no room
  * @outstanding: I/Os that the backend has
- * @notify: completions signal @wake
+ * @notify: completions write to @wake_fd
  * @fixed_ok: registered buffers are worth trying; @fixed says which regions are registered
  */
 struct ng_channel {
 	struct io_uring uring;
 	struct nvmft_channel *channel;
-	struct ng_wake *wake;
+	struct nvmft_ring_op wake;
+	uint64_t wake_count;
+	int wake_fd;
 	struct ng_io *waiting;
 	struct ng_io **waiting_tail;
 	uint32_t outstanding;
@@ -107,29 +130,59 @@ struct ng_range {
  * @at: blocks of which commands were made
  * @iov, @offset: where in the I/O's buffers they end
  * @pending: commands that the kernel has
- * @vec: pieces of the buffer of the one command under way, NULL when the buffer is in one piece
- * @plain: without registered buffers
- * @again: the kernel refused the registered buffer: once more without
+ * @vec: pieces of the buffers of commands under way, NULL when the buffer is in one piece; @vec_size of them, @vec_used
+ * in use
+ * @ctrl: of an admin command: index of the controller; @tried: controllers that were gone
+ * @fixed: a command had a registered buffer; @plain: they have none now
+ * @again: once more, without registered buffers, or to another controller
  */
 struct ng_io {
 	struct nvmft_io *io;
 	struct ng_io *next;
 	struct iovec *vec;
-	struct ng_range range;
 	uint32_t at;
 	uint32_t total;
 	uint32_t iov;
 	uint32_t offset;
 	uint32_t pending;
+	uint16_t vec_size;
+	uint16_t vec_used;
 	nvmft_status status;
-	uint8_t plain : 1, again : 1, waits : 1;
-	struct iovec few[NG_FEW];
+	uint8_t ctrl;
+	uint8_t tried;
+	uint8_t fixed : 1, plain : 1, again : 1, waits : 1;
+	union {
+		struct ng_range range;
+		struct iovec few[NG_FEW];
+	};
 };
 
-/* facts.c. Return: 0 or -errno, logged. */
-int nvmft_ng_facts(const struct nvmft_backend *backend, struct ng_facts *facts);
+/* struct ng_ask - whom to ask: the device, and where complaints go; without @backend there are none */
+struct ng_ask {
+	int fd;
+	uint32_t nsid;
+	const char *path;
+	const struct nvmft_backend *backend;
+};
+
+/* facts.c. Return: 0 or -errno. */
+int nvmft_ng_facts(const struct ng_ask *ask, struct ng_facts *facts);
 void nvmft_ng_limits(const struct nvmft_backend *backend);
 bool nvmft_ng_can_poll(const struct ng_backend *ng);
+void nvmft_ng_put_info(const struct ng_backend *ng, const struct ng_facts *facts, struct nvmft_backend_info *info);
+bool nvmft_ng_same_format(const struct ng_facts *a, const struct ng_facts *b);
+
+/* ctrl.c: the controllers of the namespace. */
+bool nvmft_ng_is_head(int fd);
+/* Open those that are live and not open yet. Return: how many can be used, or -errno of the last that could not. */
+int nvmft_ng_ctrls_open(struct ng_backend *ng);
+void nvmft_ng_ctrls_close(struct ng_backend *ng);
+
+/* watch.c: notice when the device changes or goes. Return: 0 or -errno, logged. */
+int nvmft_ng_watch(struct nvmft_backend *backend, const struct nvmft_backend_info *info);
+void nvmft_ng_unwatch(struct nvmft_backend *backend);
+/* Look at the device: a command says that it is another. Any thread, cheap. */
+void nvmft_ng_look(struct ng_backend *ng);
 
 /* ring.c */
 int nvmft_ng_channel_open(struct nvmft_channel *channel);
@@ -144,12 +197,42 @@ struct io_uring_sqe *nvmft_ng_get_sqe(struct ng_channel *ch);
 /* Whether the kernel has what the backend needs: read one block the way I/O will go. Return: 0 or -errno, logged. */
 int nvmft_ng_probe(const struct nvmft_backend *backend);
 
+/* command.c: the dwords of commands. @sqe is clean. */
+struct nvme_uring_cmd *nvmft_ng_cmd(const struct ng_backend *ng, struct io_uring_sqe *sqe, uint8_t opcode);
+/* @blocks at @lba, and what metadata and protection information of that kind of command need. */
+void nvmft_ng_cmd_range(const struct ng_backend *ng, struct nvme_uring_cmd *cmd, uint64_t lba, uint32_t blocks);
+/* What the host sent; opcodes of @admin commands are others. */
+void nvmft_ng_cmd_host(const struct ng_backend *ng, struct nvme_uring_cmd *cmd, const struct nvmft_sqe *host,
+		       bool admin);
+
+/* status.c, of the answer to a command: -errno or an NVMe status */
+nvmft_status nvmft_ng_status(const struct ng_backend *ng, int res);
+/* It has not reached the device, which is gone. */
+bool nvmft_ng_is_gone(int res);
+/* The device is not what it was: gone, smaller or formatted. Where no events reach us, this is how it is noticed. */
+bool nvmft_ng_is_suspicious(const struct nvmft_io *io, int res);
+
 /* io.c */
 void nvmft_ng_submit(struct nvmft_channel *channel, struct nvmft_io *io);
 /* Commands that found no room; again once there may be some. */
 void nvmft_ng_drain_waiting(struct ng_channel *ch);
-/* A command is over: 0, an NVMe status, or -errno. */
-void nvmft_ng_complete(struct ng_channel *ch, struct ng_io *ni, int res);
+/* A command is over: 0, an NVMe status, or -errno; and dwords 0 and 1 of its completion. */
+void nvmft_ng_complete(struct ng_channel *ch, struct ng_io *ni, int res, uint64_t result);
+
+/* In one word, so that commands find one format or the other. */
+static inline void ng_pi_set(struct ng_backend *ng, const struct ng_pi *pi)
+{
+	unsigned int word = pi->type | (pi->guard64 ? 0x100u : 0) | (unsigned int)pi->ref_bits << 16;
+
+	atomic_store_explicit(&ng->pi, word, memory_order_relaxed);
+}
+
+static inline struct ng_pi ng_pi_get(const struct ng_backend *ng)
+{
+	unsigned int word = atomic_load_explicit(&ng->pi, memory_order_relaxed);
+
+	return (struct ng_pi){(uint8_t)word, word & 0x100u, (uint8_t)(word >> 16)};
+}
 
 /* An entry twice as long as usual: the command follows where the ordinary entry ends. */
 static inline void ng_clear_sqe(struct io_uring_sqe *sqe)

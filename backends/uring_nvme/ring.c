@@ -4,7 +4,6 @@
  * size: on the group's ring every socket operation would pay for it.
  */
 #include <errno.h>
-#include <linux/nvme_ioctl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -16,8 +15,6 @@
 #define CQ_ENTRIES 1024
 /* A pass ends even when the device answers as fast as it is asked. */
 #define REAP_MAX 256
-
-#define OPC_READ 0x02
 
 static unsigned int ring_flags(const struct ng_backend *ng)
 {
@@ -67,66 +64,36 @@ struct io_uring_sqe *nvmft_ng_get_sqe(struct ng_channel *ch)
 
 /* ---- waking the group ---- */
 
-static struct ng_wake *to_wake(struct nvmft_ring_op *op)
-{
-	return (struct ng_wake *)(void *)((char *)op - offsetof(struct ng_wake, op));
-}
-
 static void wake_prep(struct nvmft_ring_op *op, struct io_uring_sqe *sqe)
 {
-	struct ng_wake *wake = to_wake(op);
+	struct ng_channel *ch = (struct ng_channel *)(void *)((char *)op - offsetof(struct ng_channel, wake));
 
-	io_uring_prep_read(sqe, wake->fd, &wake->count, sizeof(wake->count), 0);
-}
-
-static void wake_free(struct ng_wake *wake)
-{
-	close(wake->fd);
-	free(wake);
+	io_uring_prep_read(sqe, ch->wake_fd, &ch->wake_count, sizeof(ch->wake_count), 0);
 }
 
 /* Having woken the group is all: it looks at its channels in every pass. */
 static void wake_complete(struct nvmft_ring_op *op, int res, unsigned int flags)
 {
-	struct ng_wake *wake = to_wake(op);
-
+	(void)op;
 	(void)res;
 	(void)flags;
-	if (wake->orphan)
-		wake_free(wake);
-}
-
-/* End the operation on the group's ring, a pass later. */
-static void wake_retire(struct ng_wake *wake)
-{
-	uint64_t one = 1;
-
-	if (nvmft_ring_started(&wake->op))
-		(void)!write(wake->fd, &one, sizeof(one));
 }
 
 static int wake_init(struct ng_channel *ch)
 {
-	struct ng_wake *wake = calloc(1, sizeof(*wake));
 	int ret;
 
-	if (!wake)
-		return -ENOMEM;
-	wake->op.prep = wake_prep;
-	wake->op.complete = wake_complete;
-	wake->fd = eventfd(0, EFD_CLOEXEC);
-	if (wake->fd < 0) {
-		ret = -errno;
-		free(wake);
-		return ret;
-	}
-	ret = io_uring_register_eventfd(&ch->uring, wake->fd);
+	ch->wake.prep = wake_prep;
+	ch->wake.complete = wake_complete;
+	ch->wake_fd = eventfd(0, EFD_CLOEXEC);
+	if (ch->wake_fd < 0)
+		return -errno;
+	ret = io_uring_register_eventfd(&ch->uring, ch->wake_fd);
 	if (ret) {
-		wake_free(wake);
+		close(ch->wake_fd);
 		return ret;
 	}
 	io_uring_cq_eventfd_toggle(&ch->uring, false);
-	ch->wake = wake;
 	return 0;
 }
 
@@ -146,8 +113,8 @@ int nvmft_ng_arm(struct nvmft_channel *channel)
 	/* Nothing tells of completions that the device gives without an interrupt. */
 	if (ng->iopoll || ch->waiting || io_uring_sq_ready(&ch->uring))
 		return -EAGAIN;
-	if (!nvmft_ring_started(&ch->wake->op))
-		nvmft_ring_start(channel->group, &ch->wake->op);
+	if (!nvmft_ring_started(&ch->wake))
+		nvmft_ring_start(channel->group, &ch->wake);
 	set_notify(ch, true);
 	/* Either the kernel sees that it is to signal, or we see the completion. */
 	atomic_thread_fence(memory_order_seq_cst);
@@ -174,14 +141,16 @@ static int reap(struct ng_channel *ch)
 	while (n < REAP_MAX) {
 		struct io_uring_cqe *cqe;
 		struct ng_io *ni;
+		uint64_t result;
 		int res;
 
 		if (io_uring_peek_cqe(&ch->uring, &cqe) != 0)
 			break;
 		ni = io_uring_cqe_get_data(cqe);
 		res = cqe->res;
+		result = cqe->big_cqe[0];
 		io_uring_cqe_seen(&ch->uring, cqe);
-		nvmft_ng_complete(ch, ni, res);
+		nvmft_ng_complete(ch, ni, res, result);
 		n++;
 	}
 	return n;
@@ -197,9 +166,6 @@ int nvmft_ng_poll(struct nvmft_channel *channel)
 	/* Commands that completions gave rise to, when nothing else is submitted in this pass. */
 	if (ch->waiting || io_uring_sq_ready(&ch->uring))
 		nvmft_ng_flush(channel);
-	/* So that none is left when the channel closes, which it does when it is idle. */
-	if (!ch->outstanding)
-		wake_retire(ch->wake);
 	return n;
 }
 
@@ -232,15 +198,10 @@ int nvmft_ng_channel_open(struct nvmft_channel *channel)
 void nvmft_ng_channel_close(struct nvmft_channel *channel)
 {
 	struct ng_channel *ch = channel->priv;
-	struct ng_wake *wake = ch->wake;
 
+	nvmft_ring_forget(channel->group, &ch->wake);
 	io_uring_queue_exit(&ch->uring);
-	if (!nvmft_ring_started(&wake->op)) {
-		wake_free(wake);
-		return;
-	}
-	wake->orphan = true;
-	wake_retire(wake);
+	close(ch->wake_fd);
 }
 
 /* ---- registered buffers ---- */
@@ -279,14 +240,11 @@ void nvmft_ng_region_remove(struct nvmft_channel *channel, const struct nvmft_re
 
 static void prep_probe(const struct ng_backend *ng, struct io_uring_sqe *sqe, void *buf)
 {
-	struct nvme_uring_cmd *cmd = (struct nvme_uring_cmd *)(void *)sqe->cmd;
+	struct nvme_uring_cmd *cmd;
 
 	ng_clear_sqe(sqe);
-	sqe->opcode = IORING_OP_URING_CMD;
-	sqe->fd = ng->fd;
-	sqe->cmd_op = NVME_URING_CMD_IO;
-	cmd->opcode = OPC_READ;
-	cmd->nsid = ng->nsid;
+	cmd = nvmft_ng_cmd(ng, sqe, NG_OPC_READ);
+	nvmft_ng_cmd_range(ng, cmd, 0, 1);
 	cmd->addr = (uintptr_t)buf;
 	cmd->data_len = ng->block_size;
 }
@@ -316,6 +274,10 @@ static void explain(const struct nvmft_backend *backend, int err)
 
 	if (err == -EACCES || err == -EPERM)
 		nvmft_backend_log(backend, NVMFT_LOG_ERROR, "device: %s: passthrough needs CAP_SYS_ADMIN", ng->path);
+	else if (ng->facts.metadata && err == -EINVAL)
+		nvmft_backend_log(backend, NVMFT_LOG_ERROR,
+				  "device: %s has metadata, and this kernel takes none in commands of programs",
+				  ng->path);
 	else if (ng->iopoll && err == -EOPNOTSUPP)
 		nvmft_backend_log(backend, NVMFT_LOG_ERROR, "iopoll: %s cannot be polled", ng->path);
 	else if (err == -EOPNOTSUPP || err == -EINVAL || err == -ENOTTY)

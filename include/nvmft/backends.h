@@ -74,6 +74,10 @@ struct nvmft_file_opts {
  * @read_only: open for reading only
  * @iopoll: look for completions in the device's queue instead of waiting for interrupts. Needs queues made for it
  *          (nvme.poll_queues), and a processor that never sleeps while I/O is outstanding.
+ * @reservations: hosts may use the device's own reservations. To the device the target is one host, so that they hold other
+ *          users of the device off, not one host of the target against another.
+ * @admin_commands, @nadmin_commands: opcodes of admin commands that hosts may send to the device, for this namespace; default none.
+ *          Those that the target answers itself are refused, except Get Log Page (02h): it passes vendor specific pages (C0h to FFh).
  */
 struct nvmft_uring_nvme_opts {
 	size_t size;
@@ -83,6 +87,9 @@ struct nvmft_uring_nvme_opts {
 	const char *subnqn;
 	bool read_only;
 	bool iopoll;
+	bool reservations;
+	const uint8_t *admin_commands;
+	size_t nadmin_commands;
 };
 
 /**
@@ -93,13 +100,29 @@ struct nvmft_uring_nvme_opts {
  */
 NVMFT_API const struct nvmft_backend_ops *nvmft_backend_vfio_nvme(void);
 
+/*
+ * enum nvmft_vfio_iommu - how VFIO is used
+ * @NVMFT_VFIO_AUTO: IOMMUFD where the device has a character device of its own that this user may open, else type 1
+ * @NVMFT_VFIO_TYPE1: /dev/vfio/GROUP and a container (/dev/vfio/vfio) with a type 1 IOMMU
+ * @NVMFT_VFIO_IOMMUFD: /dev/vfio/devices/vfioN and /dev/iommu
+ */
+enum nvmft_vfio_iommu {
+	NVMFT_VFIO_AUTO = 0,
+	NVMFT_VFIO_TYPE1 = 1,
+	NVMFT_VFIO_IOMMUFD = 2,
+};
+
 /**
  * struct nvmft_vfio_nvme_opts - options of the VFIO backend
  * @size: sizeof(struct nvmft_vfio_nvme_opts)
  * @address: PCI address of a controller that vfio-pci holds, such as 0000:01:00.0. Required; not needed after the call.
- * @nsid: namespace of the controller; default 1. A controller serves one namespace at a time.
+ * @nsid: namespace of the controller; default 1. Several namespaces of a controller may be open, in one target.
  * @read_only: refuse commands that change data
- * @queue_depth: most commands per poll group in the device; default 128, never more than the device takes
+ * @queue_depth: most commands per poll group in the device; default 128, never more than the device takes. Of the namespaces
+ *          of a controller, the first one opened decides.
+ * @reservations, @admin_commands, @nadmin_commands: see struct nvmft_uring_nvme_opts
+ * @iommu: the kernel's interface for the device's view of memory; of the namespaces of a controller, the first one opened
+ *          decides
  */
 struct nvmft_vfio_nvme_opts {
 	size_t size;
@@ -107,6 +130,10 @@ struct nvmft_vfio_nvme_opts {
 	uint32_t nsid;
 	bool read_only;
 	uint32_t queue_depth;
+	bool reservations;
+	const uint8_t *admin_commands;
+	size_t nadmin_commands;
+	enum nvmft_vfio_iommu iommu;
 };
 
 #ifdef __cplusplus

@@ -6,18 +6,32 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 #include <cmocka.h>
 
+#include "command.c"
+#include "identify.c"
 #include "io.c"
+static int fake_ioctl(int fd, unsigned long request);
+#define ioctl fake_ioctl
+#include "status.c"
+#undef ioctl
 
 #define BLOCK 512u
 #define STATUS_OF(err) ((nvmft_status)(0x600 + (err)))
 #define FD 7
 #define REGION 65u
 
+/* NVME_IOCTL_ID, by which the kernel says that there is a namespace behind. */
+static int fake_ioctl(int fd, unsigned long request)
+{
+	(void)request;
+	return fd < 0 ? -1 : 3;
+}
+
 static struct io_uring_sqe sqes[64][2];
-static unsigned int nsqes, room, dones, logs;
+static unsigned int nsqes, room, dones, logs, looks;
 static nvmft_status done_status;
 
 struct io_uring_sqe *nvmft_ng_get_sqe(struct ng_channel *ch)
@@ -49,6 +63,12 @@ void nvmft_backend_log(const struct nvmft_backend *backend, enum nvmft_log_level
 	logs++;
 }
 
+void nvmft_ng_look(struct ng_backend *ng)
+{
+	(void)ng;
+	looks++;
+}
+
 struct fixture {
 	struct ng_backend ng;
 	struct nvmft_backend backend;
@@ -57,6 +77,7 @@ struct fixture {
 	struct nvmft_io io;
 	struct nvmft_iov iov[16];
 	struct ng_io ni;
+	struct nvmft_sqe host;
 	char *data; /* page aligned */
 };
 
@@ -78,8 +99,11 @@ static int setup(void **state)
 	f->io.channel = &f->channel;
 	f->io.priv = &f->ni;
 	f->io.iov = f->iov;
+	f->io.sqe = &f->host;
+	for (unsigned int i = 0; i < NG_CTRLS; i++)
+		f->ng.ctrl_fd[i] = -1;
 	memset(&f->ni, 0xa5, sizeof(f->ni)); /* private bytes are not zeroed */
-	nsqes = dones = logs = 0;
+	nsqes = dones = logs = looks = 0;
 	room = 64;
 	done_status = 0xffff;
 	*state = f;
@@ -102,7 +126,7 @@ static void submit(struct fixture *f, enum nvmft_io_op op, uint32_t flags, uint6
 	f->io.flags = flags;
 	f->io.lba = lba;
 	f->io.blocks = blocks;
-	if (has_data(&f->io) && !f->io.iovcnt) {
+	if (has_blocks(&f->io) && !f->io.iovcnt) {
 		f->iov[0] = (struct nvmft_iov){f->data, blocks * BLOCK, NVMFT_REGION_NONE};
 		f->io.iovcnt = 1;
 	}
@@ -116,7 +140,7 @@ static const struct nvme_uring_cmd *cmd(unsigned int i)
 
 static void answer(struct fixture *f, int res)
 {
-	nvmft_ng_complete(&f->ch, &f->ni, res);
+	nvmft_ng_complete(&f->ch, &f->ni, res, 0);
 }
 
 static void answer_all(struct fixture *f)
@@ -322,11 +346,33 @@ static void test_vector(void **state)
 	answer_all(f);
 }
 
-/* Commands end at blocks, wherever the pieces do; one after the other, for there is one vector. */
+/* Commands end at blocks, wherever the pieces do. */
 static void test_vector_split(void **state)
 {
 	struct fixture *f = *state;
 	const struct iovec *vec;
+
+	f->ng.max_bytes = 2 * BLOCK;
+	for (unsigned int i = 0; i < 5; i++)
+		f->iov[i] = (struct nvmft_iov){f->data + i * 4096, i < 4 ? 700 : 6 * BLOCK - 2800, NVMFT_REGION_NONE};
+	f->io.iovcnt = 5;
+	submit(f, NVMFT_IO_READ, 0, 8, 6);
+	assert_int_equal(nsqes, 3);
+	assert_int_equal(cmd(0)->data_len, 2);
+	assert_range(1, 0x02, 10, 1);
+	assert_int_equal(cmd(1)->data_len, 2);
+	vec = (const struct iovec *)(uintptr_t)cmd(1)->addr;
+	assert_ptr_equal(vec[0].iov_base, f->data + 4096 + 2 * BLOCK - 700);
+	assert_int_equal(cmd(2)->data_len, 3);
+	vec = (const struct iovec *)(uintptr_t)cmd(0)->addr; /* as it was when it was made */
+	assert_int_equal(vec[1].iov_len, 2 * BLOCK - 700);
+	answer_all(f);
+}
+
+/* No room for what is left: the next command waits until the vector is free. */
+static void test_vector_full(void **state)
+{
+	struct fixture *f = *state;
 
 	f->ng.max_bytes = 2 * BLOCK;
 	f->iov[0] = (struct nvmft_iov){f->data, 700, NVMFT_REGION_NONE};
@@ -334,15 +380,30 @@ static void test_vector_split(void **state)
 	f->io.iovcnt = 2;
 	submit(f, NVMFT_IO_READ, 0, 8, 4);
 	assert_int_equal(nsqes, 1);
-	assert_int_equal(cmd(0)->data_len, 2);
-	vec = (const struct iovec *)(uintptr_t)cmd(0)->addr;
-	assert_int_equal(vec[1].iov_len, 2 * BLOCK - 700);
 	answer(f, 0);
 	assert_int_equal(nsqes, 2);
 	assert_range(1, 0x02, 10, 1);
 	assert_buffer(1, f->data + 4096 + 2 * BLOCK - 700, 2 * BLOCK);
 	answer(f, 0);
 	assert_int_equal(dones, 1);
+}
+
+/* A block in more pieces than the kernel takes. */
+static void test_dust(void **state)
+{
+	struct fixture *f = *state;
+	struct nvmft_iov *iov = calloc(1200, sizeof(*iov));
+
+	assert_non_null(iov);
+	f->ng.block_size = 4096;
+	for (unsigned int i = 0; i < 1200; i++)
+		iov[i] = (struct nvmft_iov){f->data + 4 * i, i < 1199 ? 3 : 4096 - 3 * 1199, NVMFT_REGION_NONE};
+	f->io.iov = iov;
+	f->io.iovcnt = 1200;
+	submit(f, NVMFT_IO_WRITE, 0, 0, 1);
+	assert_int_equal(nsqes, 0);
+	assert_int_equal(done_status, 0x4002);
+	free(iov);
 }
 
 /* More pieces than the device has segments: the kernel copies that block. */
@@ -399,6 +460,20 @@ static void test_fixed_refused(void **state)
 	assert_false(f->ch.fixed_ok);
 }
 
+/* The buffer was not what was wrong. */
+static void test_fixed_stays(void **state)
+{
+	struct fixture *f = *state;
+
+	with_fixed(f);
+	f->ng.head = true;
+	submit(f, NVMFT_IO_READ, 0, 4, 8);
+	answer(f, -EINVAL);
+	answer(f, -EINVAL);
+	assert_int_equal(done_status, NG_STATUS_NOT_READY);
+	assert_true(f->ch.fixed_ok);
+}
+
 static void test_no_room(void **state)
 {
 	struct fixture *f = *state;
@@ -446,8 +521,8 @@ static void test_statuses(void **state)
 
 	assert_int_equal(outcome(f, 0x281 | 0x4000), 0x4281);
 	assert_int_equal(outcome(f, 0x80 | 0x3800), 0x80); /* delays and log are those of the device */
-	assert_int_equal(outcome(f, 0x370), STATUS_NOT_READY);
-	assert_int_equal(outcome(f, 0x371), STATUS_NOT_READY);
+	assert_int_equal(outcome(f, 0x370), NG_STATUS_NOT_READY);
+	assert_int_equal(outcome(f, 0x371), NG_STATUS_NOT_READY);
 	assert_int_equal(logs, 0);
 }
 
@@ -455,13 +530,380 @@ static void test_gone(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(outcome(f, -ENODEV), STATUS_NOT_READY);
-	assert_int_equal(outcome(f, -EIO), STATUS_NOT_READY);
-	assert_int_equal(outcome(f, -EINTR), STATUS_NOT_READY);
+	assert_int_equal(outcome(f, -ENODEV), NG_STATUS_NOT_READY);
+	assert_int_equal(outcome(f, -EIO), NG_STATUS_NOT_READY);
+	assert_int_equal(outcome(f, -EINTR), NG_STATUS_NOT_READY);
 	assert_int_equal(outcome(f, -ENOMEM), STATUS_OF(ENOMEM));
 	f->ng.fd = -1; /* does not answer */
-	assert_int_equal(outcome(f, -EINVAL), STATUS_NOT_READY);
+	assert_int_equal(outcome(f, -EINVAL), NG_STATUS_NOT_READY);
 	assert_int_equal(logs, 1);
+}
+
+/* A device of several controllers answers so when it has lost all of them. */
+static void test_no_path(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(outcome(f, -EINVAL), STATUS_OF(EINVAL));
+	f->ng.head = true;
+	assert_int_equal(outcome(f, -EINVAL), NG_STATUS_NOT_READY);
+}
+
+/* Where no events come, this is how a device is found to be gone, smaller or formatted. */
+static void test_looks(void **state)
+{
+	struct fixture *f = *state;
+
+	outcome(f, 0x281);
+	outcome(f, -ENOMEM);
+	assert_int_equal(looks, 0);
+	outcome(f, -ENODEV);
+	outcome(f, 0x00b | 0x4000);
+	outcome(f, 0x080 | 0x4000);
+	assert_int_equal(looks, 3);
+}
+
+/* ---- what hosts do not see ---- */
+
+#define PRACT_BIT (1u << 29)
+#define GUARD_BIT (1u << 28)
+#define REF_BIT (1u << 26)
+
+static void with_pi(struct fixture *f, uint8_t type, bool guard64, uint8_t ref_bits)
+{
+	ng_pi_set(&f->ng, &(struct ng_pi){type, guard64, ref_bits});
+}
+
+static void assert_tags(unsigned int i, uint32_t cdw3, uint32_t cdw14)
+{
+	assert_int_equal(cmd(i)->cdw2, 0);
+	assert_int_equal(cmd(i)->cdw3, cdw3);
+	assert_int_equal(cmd(i)->cdw14, cdw14);
+	assert_int_equal(cmd(i)->cdw15, 0);
+	assert_int_equal(cmd(i)->metadata_len, 0);
+}
+
+static void test_pi_type1(void **state)
+{
+	struct fixture *f = *state;
+
+	with_pi(f, 1, false, 32);
+	submit(f, NVMFT_IO_READ, 0, 0x123456789a, 300);
+	assert_range(0, 0x02, 0x123456789a, 127 | PRACT_BIT | GUARD_BIT | REF_BIT);
+	assert_tags(0, 0, 0x3456789a);
+	assert_tags(1, 0, 0x3456789a + 128);
+	answer_all(f);
+	submit(f, NVMFT_IO_WRITE, NVMFT_IO_FUA, 7, 1);
+	assert_range(3, 0x01, 7, PRACT_BIT | GUARD_BIT | REF_BIT | 1u << 30);
+	assert_tags(3, 0, 7);
+	dones = 0;
+	answer_all(f);
+}
+
+static void test_pi_type3(void **state)
+{
+	struct fixture *f = *state;
+
+	with_pi(f, 3, false, 32);
+	submit(f, NVMFT_IO_READ, 0, 9, 1);
+	assert_range(0, 0x02, 9, PRACT_BIT | GUARD_BIT);
+	assert_tags(0, 0, 0);
+	answer_all(f);
+}
+
+static void test_pi_guard64(void **state)
+{
+	struct fixture *f = *state;
+
+	with_pi(f, 1, true, 48);
+	submit(f, NVMFT_IO_WRITE, 0, 0xfedcba9876543210, 1);
+	assert_tags(0, 0xba98, 0x76543210);
+	answer_all(f);
+	with_pi(f, 1, true, 40); /* and a storage tag of 8 bits above it */
+	submit(f, NVMFT_IO_WRITE, 0, 0xfedcba9876543210, 1);
+	assert_tags(1, 0x98, 0x76543210);
+	dones = 0;
+	answer_all(f);
+	with_pi(f, 2, true, 0); /* nothing but a storage tag */
+	submit(f, NVMFT_IO_READ, 0, 0xfedcba9876543210, 1);
+	assert_int_equal(cmd(2)->cdw12, PRACT_BIT | GUARD_BIT);
+	assert_tags(2, 0, 0);
+	dones = 0;
+	answer_all(f);
+}
+
+static void test_pi_write_zeroes(void **state)
+{
+	struct fixture *f = *state;
+
+	with_pi(f, 1, false, 32);
+	submit(f, NVMFT_IO_WRITE_ZEROES, 0, 5, 8);
+	assert_range(0, 0x08, 5, 7 | PRACT_BIT);
+	assert_tags(0, 0, 5);
+	answer_all(f);
+	submit(f, NVMFT_IO_FLUSH, 0, 0, 0);
+	assert_int_equal(cmd(1)->cdw12, 0);
+	dones = 0;
+	answer_all(f);
+}
+
+static void test_metadata(void **state)
+{
+	struct fixture *f = *state;
+
+	f->ng.facts.metadata = 16;
+	f->ng.zeroes = f->data + 65536;
+	f->ng.waste = f->data + 2 * 65536;
+	submit(f, NVMFT_IO_WRITE, 0, 0, 8);
+	assert_int_equal(cmd(0)->metadata, (uintptr_t)f->ng.zeroes);
+	assert_int_equal(cmd(0)->metadata_len, 8 * 16);
+	answer_all(f);
+	submit(f, NVMFT_IO_READ, 0, 0, 8);
+	assert_int_equal(cmd(1)->metadata, (uintptr_t)f->ng.waste);
+	assert_int_equal(cmd(1)->metadata_len, 8 * 16);
+	dones = 0;
+	answer_all(f);
+	submit(f, NVMFT_IO_WRITE_ZEROES, 0, 0, 8);
+	assert_int_equal(cmd(2)->metadata_len, 0);
+	dones = 0;
+	answer_all(f);
+}
+
+/* ---- commands as hosts send them ---- */
+
+static void host_command(struct fixture *f, uint8_t opcode, uint32_t flags, uint32_t cdw12, uint32_t bytes)
+{
+	f->host = (struct nvmft_sqe){
+		.opcode = opcode,
+		.flags = 0x40,
+		.nsid = htole32(77),
+		.cdw2 = htole32(2),
+		.cdw3 = htole32(3),
+		.cdw10 = htole32(0x89abcdef),
+		.cdw11 = htole32(0x01234567),
+		.cdw12 = htole32(cdw12),
+		.cdw13 = htole32(13),
+		.cdw14 = htole32(14),
+		.cdw15 = htole32(15),
+	};
+	f->iov[0] = (struct nvmft_iov){f->data, bytes, NVMFT_REGION_NONE};
+	f->io.iovcnt = bytes ? 1 : 0;
+	submit(f, NVMFT_IO_COMMAND, flags, 0, 0);
+}
+
+static void test_command(void **state)
+{
+	struct fixture *f = *state;
+
+	host_command(f, 0x7a, 0, 0xfff, 4096);
+	assert_range(0, 0x7a, 0x0123456789abcdef, 0xfff);
+	assert_int_equal(cmd(0)->flags, 0);
+	assert_int_equal(cmd(0)->cdw2, 2);
+	assert_int_equal(cmd(0)->cdw3, 3);
+	assert_int_equal(cmd(0)->cdw13, 13);
+	assert_int_equal(cmd(0)->cdw14, 14);
+	assert_int_equal(cmd(0)->cdw15, 15);
+	assert_buffer(0, f->data, 4096);
+	answer(f, 0);
+	assert_int_equal(done_status, 0);
+}
+
+static void test_command_result(void **state)
+{
+	struct fixture *f = *state;
+
+	host_command(f, 0x0c, 0, 7, 0);
+	assert_int_equal(cmd(0)->data_len, 0);
+	nvmft_ng_complete(&f->ch, &f->ni, 0x1ba, 0x123456789a);
+	assert_int_equal(done_status, 0x1ba);
+	assert_int_equal(f->io.result, 0x123456789a);
+}
+
+/* A host can make a device say anything but that it is gone. */
+static void test_command_looks(void **state)
+{
+	struct fixture *f = *state;
+
+	host_command(f, 0x0c, 0, 7, 0);
+	answer(f, 0x080 | 0x4000);
+	assert_int_equal(looks, 0);
+	host_command(f, 0x0c, 0, 7, 0);
+	answer(f, -ENODEV);
+	assert_int_equal(looks, 1);
+}
+
+/* It cannot be split, and the kernel would refuse it. */
+static void test_command_too_large(void **state)
+{
+	struct fixture *f = *state;
+
+	host_command(f, 0x7d, 0, 128, 64 * 1024 + BLOCK);
+	assert_int_equal(nsqes, 0);
+	assert_int_equal(done_status, 0x4002);
+}
+
+/* A report of zones may be shorter, if it says how many zones it has. */
+static void test_report_shortened(void **state)
+{
+	struct fixture *f = *state;
+
+	memset(f->data, 0xa5, 256 * 1024);
+	f->ng.max_bytes = 64 * 1024;
+	host_command(f, 0x7a, 0, 0x7fff, 128 * 1024);
+	assert_int_equal(done_status, 0x4002); /* it does not */
+	dones = 0;
+	f->host.cdw13 = htole32(1u << 16);
+	nvmft_ng_submit(&f->channel, &f->io);
+	assert_buffer(0, f->data, 64 * 1024);
+	assert_int_equal(cmd(0)->cdw12, 64 * 1024 / 4 - 1);
+	assert_int_equal((unsigned char)f->data[64 * 1024 - 1], 0xa5);
+	assert_int_equal(f->data[64 * 1024], 0);
+	assert_int_equal(f->data[128 * 1024 - 1], 0);
+	assert_int_equal((unsigned char)f->data[128 * 1024], 0xa5);
+	answer(f, 0);
+}
+
+static void test_command_pi(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t host_bits = 15u << 26 | 1u << 24;
+
+	with_pi(f, 1, false, 32);
+	host_command(f, 0x0c, 0, 7 | host_bits | 1u << 31, 0); /* Verify */
+	assert_int_equal(cmd(0)->cdw12, 7 | 1u << 31 | GUARD_BIT | REF_BIT);
+	assert_tags(0, 0, 0x89abcdef);
+	answer_all(f);
+	host_command(f, 0x7d, 0, 7 | host_bits | 1u << 31, 4096); /* Zone Append */
+	assert_int_equal(cmd(1)->cdw12, 7 | 1u << 31 | PRACT_BIT | GUARD_BIT | REF_BIT | 1u << 25);
+	assert_tags(1, 0, 0x89abcdef);
+	dones = 0;
+	answer_all(f);
+	host_command(f, 0x19, 0, 1 | host_bits | 0xf << 12 | 1u << 31, 64); /* Copy */
+	assert_int_equal(cmd(2)->cdw12, 1 | 1u << 31 | PRACT_BIT | 3u << 14);
+	assert_tags(2, 0, 0x89abcdef);
+	dones = 0;
+	answer_all(f);
+}
+
+static void test_append_pi_type3(void **state)
+{
+	struct fixture *f = *state;
+
+	with_pi(f, 3, false, 32);
+	host_command(f, 0x7d, 0, 7 | 1u << 25, 4096);
+	assert_int_equal(cmd(0)->cdw12, 7 | PRACT_BIT | GUARD_BIT);
+	answer_all(f);
+}
+
+static void test_append_metadata(void **state)
+{
+	struct fixture *f = *state;
+
+	f->ng.facts.metadata = 16;
+	f->ng.zeroes = f->data + 65536;
+	host_command(f, 0x7d, 0, 7, 4096);
+	assert_int_equal(cmd(0)->metadata, (uintptr_t)f->ng.zeroes);
+	assert_int_equal(cmd(0)->metadata_len, 8 * 16);
+	answer_all(f);
+}
+
+/* Zones are written in order, which commands under way together need not keep. */
+static void test_zoned_write(void **state)
+{
+	struct fixture *f = *state;
+
+	f->ng.facts.csi = 2;
+	submit(f, NVMFT_IO_WRITE, 0, 1000, 300);
+	assert_int_equal(nsqes, 1);
+	answer(f, 0);
+	assert_int_equal(nsqes, 2);
+	answer(f, 0x1bc);
+	assert_int_equal(done_status, 0x1bc);
+	dones = nsqes = 0;
+	submit(f, NVMFT_IO_READ, 0, 1000, 300);
+	assert_int_equal(nsqes, 3);
+	answer_all(f);
+}
+
+/* ---- admin commands ---- */
+
+static void test_admin(void **state)
+{
+	struct fixture *f = *state;
+
+	f->ng.ctrl_fd[1] = 31;
+	with_pi(f, 1, false, 32);
+	host_command(f, 0x02, NVMFT_IO_ADMIN, 0x123, 512);
+	assert_int_equal(sqes[0]->fd, 31);
+	assert_int_equal(sqes[0]->cmd_op, NVME_URING_CMD_ADMIN);
+	assert_int_equal(cmd(0)->nsid, 3);
+	assert_int_equal(cmd(0)->cdw12, 0x123); /* it is no Read */
+	assert_int_equal(cmd(0)->data_len, 512);
+	answer(f, 0);
+	assert_int_equal(dones, 1);
+	assert_int_equal(f->ng.ctrl_at, 1);
+}
+
+/* What it leaves may be another device. */
+static void test_admin_format(void **state)
+{
+	struct fixture *f = *state;
+
+	f->ng.ctrl_fd[0] = 30;
+	host_command(f, 0xc0, NVMFT_IO_ADMIN, 0, 0);
+	answer(f, 0);
+	assert_int_equal(looks, 0);
+	host_command(f, 0x80, NVMFT_IO_ADMIN, 0, 0);
+	answer(f, 0);
+	assert_int_equal(looks, 1);
+}
+
+static void test_admin_vector(void **state)
+{
+	struct fixture *f = *state;
+
+	f->ng.ctrl_fd[0] = 30;
+	host_command(f, 0xc2, NVMFT_IO_ADMIN, 0, 0);
+	answer_all(f);
+	f->iov[0] = (struct nvmft_iov){f->data, 100, NVMFT_REGION_NONE};
+	f->iov[1] = (struct nvmft_iov){f->data + 4096, 156, NVMFT_REGION_NONE};
+	f->io.iovcnt = 2;
+	dones = 0;
+	nvmft_ng_submit(&f->channel, &f->io);
+	assert_int_equal(sqes[1]->cmd_op, NVME_URING_CMD_ADMIN_VEC);
+	assert_int_equal(cmd(1)->data_len, 2);
+	answer_all(f);
+}
+
+/* One that is gone has not seen it. */
+static void test_admin_other_controller(void **state)
+{
+	struct fixture *f = *state;
+
+	f->ng.ctrl_fd[0] = 30;
+	f->ng.ctrl_fd[2] = 32;
+	host_command(f, 0xc2, NVMFT_IO_ADMIN, 0, 512);
+	answer(f, -ENODEV);
+	assert_int_equal(dones, 0);
+	assert_int_equal(sqes[1]->fd, 32);
+	answer(f, 0x002 | 0x4000);
+	assert_int_equal(done_status, 0x4002);
+	assert_int_equal(f->ng.ctrl_at, 2);
+}
+
+static void test_admin_no_controller(void **state)
+{
+	struct fixture *f = *state;
+
+	f->ng.ctrl_fd[0] = 30;
+	f->ng.ctrl_fd[1] = 31;
+	f->ng.ctrl_at = 1;
+	host_command(f, 0xc2, NVMFT_IO_ADMIN, 0, 512);
+	answer(f, -ENODEV);
+	assert_int_equal(sqes[1]->fd, 30);
+	answer(f, -ENODEV);
+	assert_int_equal(nsqes, 2);
+	assert_int_equal(done_status, NG_STATUS_NOT_READY);
 }
 
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -469,16 +911,50 @@ static void test_gone(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		T(test_read),           T(test_write_fua),
-		T(test_compare),        T(test_flush),
-		T(test_write_zeroes),   T(test_write_zeroes_split),
-		T(test_deallocate),     T(test_deallocate_split),
-		T(test_split_by_bytes), T(test_split_by_pages),
-		T(test_split_error),    T(test_vector),
-		T(test_vector_split),   T(test_crumbs),
-		T(test_fixed),          T(test_fixed_refused),
-		T(test_no_room),        T(test_no_room_and_error),
-		T(test_statuses),       T(test_gone),
+		T(test_read),
+		T(test_write_fua),
+		T(test_compare),
+		T(test_flush),
+		T(test_write_zeroes),
+		T(test_write_zeroes_split),
+		T(test_deallocate),
+		T(test_deallocate_split),
+		T(test_split_by_bytes),
+		T(test_split_by_pages),
+		T(test_split_error),
+		T(test_vector),
+		T(test_vector_split),
+		T(test_vector_full),
+		T(test_dust),
+		T(test_crumbs),
+		T(test_fixed),
+		T(test_fixed_refused),
+		T(test_fixed_stays),
+		T(test_no_room),
+		T(test_no_room_and_error),
+		T(test_statuses),
+		T(test_gone),
+		T(test_no_path),
+		T(test_looks),
+		T(test_pi_type1),
+		T(test_pi_type3),
+		T(test_pi_guard64),
+		T(test_pi_write_zeroes),
+		T(test_metadata),
+		T(test_command),
+		T(test_command_result),
+		T(test_command_looks),
+		T(test_command_too_large),
+		T(test_report_shortened),
+		T(test_command_pi),
+		T(test_append_pi_type3),
+		T(test_append_metadata),
+		T(test_zoned_write),
+		T(test_admin),
+		T(test_admin_format),
+		T(test_admin_vector),
+		T(test_admin_other_controller),
+		T(test_admin_no_controller),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
