@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Admin commands. Those that somebody waits for are waited for here, under the controller's lock: they come when a
- * queue is made, never with I/O. The others (Abort, Asynchronous Event Request) are reaped by whoever looks after the
- * controller.
+ * Admin commands. Those that the controller's thread needs the answer of it waits for; none of them is one that a
+ * device takes long for. The others (Aborts, Asynchronous Event Requests and their logs, commands of hosts) come back
+ * by nvmft_admin_reap().
  */
 #include <errno.h>
 #include <string.h>
 
 #include <nvme/types.h>
 
-#include "ctrl.h"
+#include "vfio_nvme.h"
 
 #define ADMIN_PAUSE_NS 20000u
 
-#define AER_LOG(dw0) (uint8_t)((dw0) >> 16)
+/* Asynchronous Event Configuration */
+#define EVENTS_SMART 0x1fu
+#define EVENTS_NAMESPACES (1u << 8)
+#define EVENTS_FIRMWARE (1u << 9)
 
 static bool dead_bus(const struct ctrl *ctrl)
 {
@@ -22,15 +25,21 @@ static bool dead_bus(const struct ctrl *ctrl)
 	return csts == CSTS_GONE || csts & CSTS_CFS;
 }
 
-/* Below ADMIN_ENTRIES - 1 commands, see struct queue_pair. Return: the command identifier, -1: none is free. */
-static int admin_submit(struct ctrl *ctrl, const struct nvmft_sqe *sqe, enum admin_use use)
+/* Below ADMIN_ENTRIES - 1 commands, see struct queue_pair. */
+int nvmft_admin_free_cid(const struct ctrl *ctrl)
 {
-	struct nvmft_sqe *to;
-	int cid = 0;
+	for (int cid = 0; cid < (int)ADMIN_ENTRIES - 1; cid++)
+		if (ctrl->slots[cid].use == ADMIN_FREE)
+			return cid;
+	return -1;
+}
 
-	while (cid < (int)ADMIN_ENTRIES - 1 && ctrl->slots[cid].use != ADMIN_FREE)
-		cid++;
-	if (cid == (int)ADMIN_ENTRIES - 1)
+int nvmft_admin_submit(struct ctrl *ctrl, const struct nvmft_sqe *sqe, enum admin_use use)
+{
+	int cid = nvmft_admin_free_cid(ctrl);
+	struct nvmft_sqe *to;
+
+	if (cid < 0)
 		return -1;
 	ctrl->slots[cid].use = use;
 	to = queue_pair_push(&ctrl->admin);
@@ -40,36 +49,7 @@ static int admin_submit(struct ctrl *ctrl, const struct nvmft_sqe *sqe, enum adm
 	return cid;
 }
 
-static void read_log(struct ctrl *ctrl, uint8_t lid)
-{
-	struct nvmft_sqe sqe = {
-		.opcode = nvme_admin_get_log_page,
-		.nsid = UINT32_MAX,
-		.cdw10 = htole32((uint32_t)lid | (NVME_PAGE / 4 - 1) << 16),
-	};
-	uint64_t prp1 = htole64(ctrl->log_page.iova);
-
-	memcpy(sqe.dptr, &prp1, sizeof(prp1));
-	if (admin_submit(ctrl, &sqe, ADMIN_LOG) < 0)
-		nvmft_admin_expect_event(ctrl);
-}
-
-void nvmft_admin_expect_event(struct ctrl *ctrl)
-{
-	struct nvmft_sqe sqe = {.opcode = nvme_admin_async_event};
-
-	(void)admin_submit(ctrl, &sqe, ADMIN_AER);
-}
-
-static void event(struct ctrl *ctrl, const struct nvmft_cqe *cqe)
-{
-	if (cqe->status)
-		return; /* the controller takes none, or the queue is going */
-	nvmft_backend_log(ctrl->dev->backend, NVMFT_LOG_WARN,
-			  "event of the device: type %u, information 0x%02x, log page 0x%02x", cqe->dw0 & 7,
-			  cqe->dw0 >> 8 & 0xff, AER_LOG(cqe->dw0));
-	read_log(ctrl, AER_LOG(cqe->dw0));
-}
+/* ---- completions ---- */
 
 static void completed(struct ctrl *ctrl, const struct nvmft_cqe *cqe)
 {
@@ -77,18 +57,19 @@ static void completed(struct ctrl *ctrl, const struct nvmft_cqe *cqe)
 	enum admin_use use = slot->use;
 
 	if (cqe->cid >= ADMIN_ENTRIES || use == ADMIN_FREE || use == ADMIN_DONE) {
-		nvmft_backend_log(ctrl->dev->backend, NVMFT_LOG_WARN, "admin completion for unknown command %u",
-				  cqe->cid);
+		nvmft_device_log(ctrl->dev, NVMFT_LOG_WARN, "admin completion for unknown command %u", cqe->cid);
 		return;
 	}
 	slot->use = use == ADMIN_WAITED ? ADMIN_DONE : ADMIN_FREE;
 	slot->cqe = *cqe;
 	if (use == ADMIN_AER)
-		event(ctrl, cqe);
+		nvmft_event(ctrl, cqe);
 	else if (use == ADMIN_LOG)
-		nvmft_admin_expect_event(ctrl);
+		nvmft_event_log(ctrl, cqe);
 	else if (use == ADMIN_ABORT)
 		ctrl->aborts--;
+	else if (use == ADMIN_PASS)
+		nvmft_pass_over(ctrl, slot);
 }
 
 void nvmft_admin_reap(struct ctrl *ctrl)
@@ -106,12 +87,23 @@ void nvmft_admin_reset(struct ctrl *ctrl)
 	nvmft_queue_pair_reset(&ctrl->admin);
 	memset(ctrl->slots, 0, sizeof(ctrl->slots));
 	ctrl->aborts = 0;
+	ctrl->event = EVENT_NONE;
+}
+
+/* A command of a host that takes long, such as Format, may keep the device from looking at another. */
+static bool too_late(const struct ctrl *ctrl, uint64_t begin, uint64_t *since)
+{
+	uint64_t now = ctrl->dev->ops->now(ctrl->dev);
+
+	if (ctrl->npasses && now - begin < PASS_TIMEOUT_NS)
+		*since = now;
+	return now - *since >= ADMIN_TIMEOUT_NS;
 }
 
 int nvmft_admin_command(struct ctrl *ctrl, const struct nvmft_sqe *sqe, uint32_t *dw0)
 {
-	uint64_t deadline = ctrl->dev->ops->now(ctrl->dev) + ADMIN_TIMEOUT_NS;
-	int cid = admin_submit(ctrl, sqe, ADMIN_WAITED);
+	uint64_t begin = ctrl->dev->ops->now(ctrl->dev), since = begin;
+	int cid = nvmft_admin_submit(ctrl, sqe, ADMIN_WAITED);
 	struct admin_slot *slot;
 
 	if (cid < 0)
@@ -124,7 +116,7 @@ int nvmft_admin_command(struct ctrl *ctrl, const struct nvmft_sqe *sqe, uint32_t
 		/* The slot stays taken until the reset that follows. */
 		if (dead_bus(ctrl))
 			return -EIO;
-		if (ctrl->dev->ops->now(ctrl->dev) >= deadline)
+		if (too_late(ctrl, begin, &since))
 			return -ETIMEDOUT;
 		ctrl->dev->ops->pause(ctrl->dev, ADMIN_PAUSE_NS);
 	}
@@ -134,14 +126,16 @@ int nvmft_admin_command(struct ctrl *ctrl, const struct nvmft_sqe *sqe, uint32_t
 	return slot->cqe.status;
 }
 
+/* ---- commands that are waited for ---- */
+
 static int failed(struct ctrl *ctrl, const char *command, int err)
 {
 	if (err > 0)
-		nvmft_backend_log(ctrl->dev->backend, NVMFT_LOG_ERROR, "%s: the device answers with status 0x%x",
-				  command, (unsigned int)err & 0x7ff);
+		nvmft_device_log(ctrl->dev, NVMFT_LOG_ERROR, "%s: the device answers with status 0x%x", command,
+				 (unsigned int)err & 0x7ff);
 	else if (err)
-		nvmft_backend_log(ctrl->dev->backend, NVMFT_LOG_ERROR, "%s: %s", command,
-				  err == -ETIMEDOUT ? "no answer" : "the device is gone or in a fatal state");
+		nvmft_device_log(ctrl->dev, NVMFT_LOG_ERROR, "%s: %s", command,
+				 err == -ETIMEDOUT ? "no answer" : "the device is gone or in a fatal state");
 	return err > 0 ? -EIO : err;
 }
 
@@ -188,37 +182,28 @@ int nvmft_admin_create_queue(struct ctrl *ctrl, struct queue_pair *q)
 	if (q->qid < ctrl->dev->nvectors)
 		cdw11 |= interrupts | (uint32_t)q->qid << 16;
 	nvmft_queue_pair_reset(q);
+	nvmft_dbbuf_attach(ctrl, q);
 	err = create(ctrl, nvme_admin_create_cq, q->cq_iova, q, cdw11);
-	if (err)
-		return failed(ctrl, "Create I/O Completion Queue", err);
+	if (err) {
+		(void)failed(ctrl, "Create I/O Completion Queue", err);
+		return err;
+	}
 	err = create(ctrl, nvme_admin_create_sq, q->sq_iova, q, contiguous | (uint32_t)q->qid << 16);
-	if (err > 0)
-		(void)delete (ctrl, nvme_admin_delete_cq, q->qid);
-	return failed(ctrl, "Create I/O Submission Queue", err);
+	if (err) {
+		(void)failed(ctrl, "Create I/O Submission Queue", err);
+		if (err > 0 && delete (ctrl, nvme_admin_delete_cq, q->qid))
+			err = -EIO;
+	}
+	return err;
 }
 
-void nvmft_admin_delete_queue(struct ctrl *ctrl, const struct queue_pair *q)
+int nvmft_admin_delete_queue(struct ctrl *ctrl, const struct queue_pair *q)
 {
 	int err = delete (ctrl, nvme_admin_delete_sq, q->qid);
 
 	if (!err)
 		err = delete (ctrl, nvme_admin_delete_cq, q->qid);
-	/* The device may still write into it. */
-	if (failed(ctrl, "Delete I/O Queue", err))
-		nvmft_ctrl_fail(ctrl, "a queue cannot be deleted");
-}
-
-bool nvmft_admin_abort(struct ctrl *ctrl, uint16_t sqid, uint16_t cid)
-{
-	struct nvmft_sqe sqe = {
-		.opcode = nvme_admin_abort_cmd,
-		.cdw10 = htole32((uint32_t)sqid | (uint32_t)cid << 16),
-	};
-
-	if (ctrl->aborts == MAX_OPEN_ABORTS || admin_submit(ctrl, &sqe, ADMIN_ABORT) < 0)
-		return false;
-	ctrl->aborts++;
-	return true;
+	return failed(ctrl, "Delete I/O Queue", err);
 }
 
 static int set_feature(struct ctrl *ctrl, uint8_t fid, uint32_t value, uint32_t *dw0)
@@ -232,7 +217,7 @@ static int set_feature(struct ctrl *ctrl, uint8_t fid, uint32_t value, uint32_t 
 	return nvmft_admin_command(ctrl, &sqe, dw0);
 }
 
-int nvmft_admin_setup(struct ctrl *ctrl)
+static int set_queues(struct ctrl *ctrl)
 {
 	uint32_t queues = MAX_IO_QUEUES - 1, granted = 0, n;
 	size_t room;
@@ -241,15 +226,74 @@ int nvmft_admin_setup(struct ctrl *ctrl)
 	if (err)
 		return failed(ctrl, "Set Features, number of queues", err);
 	n = 1 + ((granted & 0xffff) < granted >> 16 ? (granted & 0xffff) : granted >> 16);
+	n = n < MAX_IO_QUEUES ? n : MAX_IO_QUEUES;
 	/* Only those whose doorbells are in BAR0. */
 	room = (ctrl->dev->bar_len - REG_DOORBELLS) / ((size_t)8 << ctrl_stride(ctrl)) - 1;
-	ctrl->nqueues = n < MAX_IO_QUEUES ? n : MAX_IO_QUEUES;
-	if (room < ctrl->nqueues)
-		ctrl->nqueues = (unsigned int)room;
-	/* Optional: a device without it does not coalesce. */
-	err = set_feature(ctrl, NVME_FEAT_FID_IRQ_COALESCE, 0, NULL);
+	pthread_mutex_lock(&ctrl->lock);
+	ctrl->nqueues = room < n ? (unsigned int)room : n;
+	pthread_mutex_unlock(&ctrl->lock);
+	return 0;
+}
+
+/* Optional: a device without coalescing does not coalesce, and one without events has none. */
+static int set_options(struct ctrl *ctrl)
+{
+	uint32_t events = EVENTS_SMART | (ctrl->facts.oaes & (EVENTS_NAMESPACES | EVENTS_FIRMWARE));
+	int err = set_feature(ctrl, NVME_FEAT_FID_IRQ_COALESCE, 0, NULL);
+
 	if (err < 0)
 		return failed(ctrl, "Set Features, interrupt coalescing", err);
-	nvmft_admin_expect_event(ctrl);
-	return 0;
+	err = set_feature(ctrl, NVME_FEAT_FID_ASYNC_EVENT, events, NULL);
+	return err < 0 ? failed(ctrl, "Set Features, asynchronous events", err) : 0;
+}
+
+int nvmft_admin_setup(struct ctrl *ctrl)
+{
+	int err = set_queues(ctrl);
+
+	if (!err)
+		err = set_options(ctrl);
+	if (!err)
+		err = nvmft_host_behavior_setup(ctrl);
+	if (!err)
+		err = nvmft_dbbuf_setup(ctrl);
+	if (!err)
+		nvmft_admin_expect_event(ctrl);
+	return err;
+}
+
+/* ---- commands that are not waited for ---- */
+
+bool nvmft_admin_abort(struct ctrl *ctrl, uint16_t sqid, uint16_t cid)
+{
+	struct nvmft_sqe sqe = {
+		.opcode = nvme_admin_abort_cmd,
+		.cdw10 = htole32((uint32_t)sqid | (uint32_t)cid << 16),
+	};
+
+	if (ctrl->aborts == MAX_OPEN_ABORTS || nvmft_admin_submit(ctrl, &sqe, ADMIN_ABORT) < 0)
+		return false;
+	ctrl->aborts++;
+	return true;
+}
+
+void nvmft_admin_expect_event(struct ctrl *ctrl)
+{
+	struct nvmft_sqe sqe = {.opcode = nvme_admin_async_event};
+
+	(void)nvmft_admin_submit(ctrl, &sqe, ADMIN_AER);
+}
+
+bool nvmft_admin_read_log(struct ctrl *ctrl, uint8_t lid, uint32_t len)
+{
+	struct nvmft_sqe sqe = {
+		.opcode = nvme_admin_get_log_page,
+		.nsid = htole32(UINT32_MAX),
+		.cdw10 = htole32((uint32_t)lid | (len / 4 - 1) << 16),
+	};
+	uint64_t prp1 = htole64(ctrl->log_page.iova);
+
+	memset(ctrl->log_page.base, 0, ctrl->log_page.len);
+	memcpy(sqe.dptr, &prp1, sizeof(prp1));
+	return nvmft_admin_submit(ctrl, &sqe, ADMIN_LOG) >= 0;
 }

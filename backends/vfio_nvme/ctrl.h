@@ -4,15 +4,29 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
 
-#include "queue.h"
+#include "dbbuf.h"
 
 #define ADMIN_ENTRIES 32u
 #define MAX_IO_QUEUES 64u
 #define ADMIN_TIMEOUT_NS UINT64_C(5000000000)
-/* So many resets in a row without the controller coming up, and it is given up. */
+/* So many resets in a row without the controller coming up and staying so, and it is given up. */
 #define MAX_ATTEMPTS 3u
+#define STABLE_NS UINT64_C(10000000000)
 #define MAX_OPEN_ABORTS 4u
+#define MAX_OPEN_PASSES 16u
+#define MAX_WISHES 32u
+
+/* How long the controller's thread may sleep: while all is well; during recovery; without interrupts. */
+#define WATCH_NS UINT64_C(1000000000)
+#define RECOVERY_NS UINT64_C(10000000)
+#define POLL_NS UINT64_C(1000000)
+#define STEP_ENDED UINT64_MAX
+
+struct pass;
+struct vfio_nvme;
+struct vfio_pair;
 
 enum ctrl_state {
 	CTRL_LIVE,
@@ -23,62 +37,139 @@ enum ctrl_state {
 
 enum admin_use {
 	ADMIN_FREE,
-	ADMIN_WAITED, /* somebody waits for it */
+	ADMIN_WAITED, /* the thread waits for it */
 	ADMIN_DONE,
 	ADMIN_ABORT,
 	ADMIN_AER,
-	ADMIN_LOG, /* of an event, read because that enables the next one */
+	ADMIN_LOG,  /* of an event, read because that enables the next one */
+	ADMIN_PASS, /* of a host */
 };
 
+/* Where the way of an event is: its log has to be read before the next one is asked for. */
+enum event_state {
+	EVENT_NONE,
+	EVENT_TOLD, /* the log is to be read */
+	EVENT_READING,
+	EVENT_READ, /* and looked at */
+	EVENT_REST, /* until @event_rest */
+};
+
+/* struct admin_slot - an admin command; @pass, @deadline, @aborting: of ADMIN_PASS */
 struct admin_slot {
 	enum admin_use use;
 	struct nvmft_cqe cqe;
+	struct pass *pass;
+	uint64_t deadline;
+	bool aborting;
 };
 
 /* What Identify Controller says. */
 struct ctrl_facts {
 	uint64_t max_transfer; /* bytes */
 	uint64_t shutdown_ns;
+	uint32_t oaes;
+	uint32_t ctratt;
+	uint32_t sgls;
+	uint16_t oacs;
 	uint16_t oncs;
+	uint16_t ocfs;
+	uint16_t awun, awupf, acwu;
 	bool volatile_cache;
 	char serial[21];
 	char model[41];
 };
 
+/* struct abort_wish - a command that a poll group wants aborted */
+struct abort_wish {
+	unsigned int gen;
+	uint16_t qid, cid;
+};
+
+/* struct ctrl_call - a function that the controller's thread runs for another, which waits */
+struct ctrl_call {
+	int (*fn)(void *arg);
+	void *arg;
+	int ret;
+	bool done;
+	STAILQ_ENTRY(ctrl_call) link;
+};
+
 /*
- * struct ctrl - an NVMe controller
- * @lock: all but @gen and @state, which are only written under it. Not taken on the I/O path.
+ * struct ctrl - an NVMe controller: what all its namespaces in all poll groups share
+ *
+ * A thread of its own looks after it: all admin commands, resets and the shutdown are there, as they take the time that
+ * the device takes. Poll groups leave word for it (@pairs, @passes, @wishes, @accused) and look at what it answers;
+ * neither side waits for the other. Nothing of this is on the path of I/O but reads of @gen and @state.
+ *
  * @gen: changes when the controller loses its queues, and with them all I/O: whoever has a queue of an older
  *       generation completes what was in it. By then the device no longer touches memory.
+ * @depth: commands in each I/O queue pair
+ * @lock: held for moments only, as poll groups take it
+ * @pairs: of all poll groups; only the thread removes them
+ * @npairs: of these, the ones that are not closing
+ * @wishes: commands to abort
+ * @accused: why a poll group thinks that the controller of generation @accused_gen has failed, or NULL
+ * @stop: no namespace is left: shut down
+ * @ns_lock: held while the core is told of a change, so that the namespace stays open meanwhile
+ *
+ * All that follows is the thread's alone.
+ *
  * @qids: bit n - 1: I/O queue n is taken
+ * @event_lid: log page that the event names
+ * @lists: a page per admin command, for PRP lists
+ * @refused_again: when queues that could not be made are tried again
+ * @look_again: a host's command may have changed namespaces, of which the device does not always tell
+ * @given_back: the device
  */
 struct ctrl {
-	pthread_mutex_t lock;
+	struct nvmft_shared shared;
+	struct device *dev;
 	atomic_uint gen;
 	atomic_int state;
-	struct device *dev;
-	struct dma dma;
+	uint32_t depth;
 	uint64_t cap;
+	struct ctrl_facts facts;
+
+	pthread_mutex_t lock;
+	pthread_cond_t called;
+	TAILQ_HEAD(, vfio_pair) pairs;
+	unsigned int npairs;
+	unsigned int nqueues;
+	STAILQ_HEAD(, pass) passes;
+	STAILQ_HEAD(, ctrl_call) calls;
+	struct abort_wish wishes[MAX_WISHES];
+	unsigned int nwishes;
+	const char *accused;
+	unsigned int accused_gen;
+	bool stop;
+
+	pthread_mutex_t ns_lock;
+	LIST_HEAD(, vfio_nvme) namespaces;
+
+	pthread_t thread;
+	int kick_fd;
+
 	uint64_t ready_ns; /* CAP.TO */
 	struct queue_pair admin;
+	struct dbbuf dbbuf;
 	struct admin_slot slots[ADMIN_ENTRIES];
 	struct dma_memory page;
 	struct dma_memory log_page;
+	struct dma_memory lists;
 	uint64_t deadline;
+	uint64_t live_since;
 	unsigned int attempts;
 	unsigned int aborts;
-	unsigned int nqueues;
+	unsigned int npasses;
 	uint64_t qids;
-	struct ctrl_facts facts;
+	enum event_state event;
+	uint8_t event_lid;
+	uint64_t event_rest;
+	uint64_t refused_again;
+	bool look_again;
+	bool given_back;
+	bool ended;
 };
-
-/* ctrl.c: take @dev, also on failure. Return: 0 or -errno, logged. */
-int nvmft_ctrl_open(struct ctrl *ctrl, struct device *dev);
-/* Shut it down. No queue is left. */
-void nvmft_ctrl_close(struct ctrl *ctrl);
-
-/* Identify into ctrl->page. Return: 0 or -errno, logged. Context: locked. */
-int nvmft_ctrl_identify(struct ctrl *ctrl, uint8_t cns, uint32_t nsid);
 
 static inline enum ctrl_state ctrl_state(struct ctrl *ctrl)
 {
@@ -101,28 +192,97 @@ static inline uint32_t ctrl_max_entries(const struct ctrl *ctrl)
 	return (uint32_t)(ctrl->cap & 0xffff) + 1;
 }
 
-/* admin.c; context: locked */
+/* ctrl.c; context: control */
 
+/*
+ * The controller at @address, opened if need be. @depth, @iommu: if it is opened. Return: 0 or -errno, logged. One
+ * nvmft_shared_put() gives it back.
+ */
+int nvmft_ctrl_get(const struct nvmft_backend *backend, const char *address, enum nvmft_vfio_iommu iommu,
+		   uint32_t depth, struct ctrl **out);
+
+/* Bring up, and the way back: all but the thread. nvmft_ctrl_end() gives the device back. */
+int nvmft_ctrl_begin(struct ctrl *ctrl, struct device *dev, uint32_t depth);
+void nvmft_ctrl_shut_down(struct ctrl *ctrl);
+void nvmft_ctrl_end(struct ctrl *ctrl);
+
+/* thread.c */
+int nvmft_ctrl_start(struct ctrl *ctrl);
+/* Wait for its end. */
+void nvmft_ctrl_join(struct ctrl *ctrl);
+/* There is work for it. Context: any thread. */
+void nvmft_ctrl_kick(struct ctrl *ctrl);
+/* Run @fn in the controller's thread, and wait for it. Context: control. */
+int nvmft_ctrl_call(struct ctrl *ctrl, int (*fn)(void *arg), void *arg);
+
+/*
+ * All functions below: context: the controller's thread, or before it is there.
+ */
+
+/* step.c: do what there is to do. Return: for how long the thread may sleep now, ns; STEP_ENDED: for ever, it is shut
+ * down. */
+uint64_t nvmft_ctrl_step(struct ctrl *ctrl);
+/* Poll groups look at @gen and @state now. */
+void nvmft_pairs_wake(struct ctrl *ctrl);
+
+/* admin.c */
+
+/* Identify into ctrl->page. Return: 0 or -errno, logged. */
+int nvmft_ctrl_identify(struct ctrl *ctrl, uint8_t cns, uint32_t nsid);
 /* A command and its completion. Return: 0; -errno; above 0 a status of the device. @dw0: may be NULL. */
 int nvmft_admin_command(struct ctrl *ctrl, const struct nvmft_sqe *sqe, uint32_t *dw0);
+/* Return: 0; -errno; above 0 a status of the device, which has no such queue then. Logged. */
 int nvmft_admin_create_queue(struct ctrl *ctrl, struct queue_pair *q);
-void nvmft_admin_delete_queue(struct ctrl *ctrl, const struct queue_pair *q);
+int nvmft_admin_delete_queue(struct ctrl *ctrl, const struct queue_pair *q);
 /* False: no more Aborts at the moment. Whether it helped is seen by the command's completion. */
 bool nvmft_admin_abort(struct ctrl *ctrl, uint16_t sqid, uint16_t cid);
+/* The command identifier that nvmft_admin_submit() would use and return; -1: none is free. */
+int nvmft_admin_free_cid(const struct ctrl *ctrl);
+int nvmft_admin_submit(struct ctrl *ctrl, const struct nvmft_sqe *sqe, enum admin_use use);
 void nvmft_admin_expect_event(struct ctrl *ctrl);
+/* @len bytes of a log into ctrl->log_page. False: no identifier is free. */
+bool nvmft_admin_read_log(struct ctrl *ctrl, uint8_t lid, uint32_t len);
 void nvmft_admin_reap(struct ctrl *ctrl);
-/* Number of I/O queues, interrupt coalescing, first event. Return: 0 or -errno, logged. */
+/* Number of I/O queues, interrupt coalescing, events. Return: 0 or -errno, logged. */
 int nvmft_admin_setup(struct ctrl *ctrl);
 void nvmft_admin_reset(struct ctrl *ctrl);
 
-/* recover.c; context: locked */
+/* facts.c: what formats the driver understands, after each reset. Return: 0 or -errno, logged. */
+int nvmft_host_behavior_setup(struct ctrl *ctrl);
+
+/* event.c */
+
+/* An Asynchronous Event Request is answered; the log that it names was read. */
+void nvmft_event(struct ctrl *ctrl, const struct nvmft_cqe *cqe);
+void nvmft_event_log(struct ctrl *ctrl, const struct nvmft_cqe *cqe);
+void nvmft_event_step(struct ctrl *ctrl);
+/* Look at open namespaces again; @nsid: at this one, or at all (UINT32_MAX). */
+void nvmft_event_look(struct ctrl *ctrl, uint32_t nsid);
+/* The core is told that all namespaces are gone. */
+void nvmft_event_gone(struct ctrl *ctrl);
+
+/* pass.c */
+void nvmft_pass_step(struct ctrl *ctrl);
+void nvmft_pass_over(struct ctrl *ctrl, struct admin_slot *slot);
+/* Those in the device are lost. */
+void nvmft_pass_lost(struct ctrl *ctrl);
+
+/* recover.c */
 
 /* Take the controller's queues away: no I/O of theirs is in the device when this returns. Logged. */
 void nvmft_ctrl_fail(struct ctrl *ctrl, const char *why);
+/* Give the device back at once. */
+void nvmft_ctrl_give_back(struct ctrl *ctrl);
 /* To be called now and then: looks after the controller, and brings it back after a failure. */
 void nvmft_ctrl_watch(struct ctrl *ctrl);
 /* Steps of enabling, also for open. */
 void nvmft_ctrl_disable(struct ctrl *ctrl);
 int nvmft_ctrl_enable(struct ctrl *ctrl);
+
+/* Context: any thread. */
+
+/* False: no room, try later. */
+bool nvmft_ctrl_wish_abort(struct ctrl *ctrl, unsigned int gen, uint16_t qid, uint16_t cid);
+void nvmft_ctrl_accuse(struct ctrl *ctrl, unsigned int gen, const char *why);
 
 #endif

@@ -15,6 +15,8 @@
 #define CC_EN 0x1u
 #define CC_SHN_NORMAL 0x4000u
 #define CC_SHN_MASK 0xc000u
+#define CAP_CSS_SETS (UINT64_C(1) << 43) /* it has more than the NVM command set, such as zones */
+#define CC_CSS_ALL 0x60u
 #define CC_SIZES (6u << 16 | 4u << 20) /* entries of 64 and 16 bytes */
 
 #define REG_DOORBELLS 0x1000u
@@ -54,6 +56,16 @@ static inline void write_barrier(void)
 {
 #if defined(__aarch64__)
 	__asm__ volatile("dmb oshst" ::: "memory");
+#else
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}
+
+/* What was written to memory before is seen by a device whose writes are not seen by reads after. */
+static inline void full_barrier(void)
+{
+#if defined(__aarch64__)
+	__asm__ volatile("dmb osh" ::: "memory");
 #else
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 #endif

@@ -9,13 +9,13 @@
 #include <nvmft/provider/ring.h>
 
 #include "ctrl.h"
-#include "prp.h"
+#include "cmd.h"
 
 /* Below the half minute after which hosts lose patience, with the Abort that follows. */
 #define IO_TIMEOUT_NS UINT64_C(15000000000)
 #define ABORT_TIMEOUT_NS UINT64_C(5000000000)
-#define WATCH_NS UINT64_C(1000000000)
-#define RECOVERY_NS UINT64_C(10000000)
+/* A host's admin command may take long (Format): the controller is reset for it only after this and an Abort. */
+#define PASS_TIMEOUT_NS UINT64_C(60000000000)
 
 #define DEFAULT_DEPTH 128u
 
@@ -25,86 +25,179 @@
 #define STATUS_ABORTED NVMFT_STATUS(0, 0x07)   /* Command Abort Requested */
 
 /*
- * struct vfio_nvme - a namespace of a controller
- * @chunk: most blocks of one command
+ * More: the error log that it points to is the device's, not that of the controller that hosts see. CRD: an index into
+ * a table of Identify Controller that they do not see either. All else is passed on as it is.
  */
-struct vfio_nvme {
-	struct ctrl ctrl;
-	uint32_t nsid;
-	uint32_t depth;
-	uint32_t chunk;
-	uint8_t shift;
-	bool read_only;
-	bool deallocated_zero;
-	bool can_dealloc_zeroes;
+#define STATUS_PASSED ((nvmft_status)0x47ff)
+
+/* struct vfio_facts - what Identify says of a namespace; @appends: it takes Zone Append */
+struct vfio_facts {
+	struct vfio_format format;
 	uint64_t blocks;
 	uint32_t preferred_blocks;
+	uint8_t rescap;
+	bool write_protected;
+	bool deallocated_zero;
+	bool thin;
+	bool appends;
+	struct nvmft_atomicity atomicity;
+	struct nvmft_zones zones;
+	struct nvmft_copy_limits copy;
 	uint8_t uuid[16], nguid[16], eui64[8];
 };
 
 /*
- * struct vio - an I/O, done with one command or several in turn
- * @total, @sent: in blocks; a Flush has 1
- * @open: commands in the device
- * @queued: in channel->waiting, as not all of it was sent
+ * struct vfio_nvme - a namespace of a controller
+ * @format: constant while it is open, as channels read it without a lock: a namespace that gets another one is gone
+ * @facts: the newest; ctrl->lock
+ * @zeroes, @sink: see struct vfio_format
+ * @gone: the core was told so; ctrl->ns_lock
+ * @link: ctrl->namespaces; ctrl->ns_lock
  */
-struct vio {
-	TAILQ_ENTRY(vio) link;
-	struct nvmft_io *io;
-	uint32_t total;
-	uint32_t sent;
-	uint16_t open;
-	nvmft_status status;
-	bool queued;
+struct vfio_nvme {
+	struct nvmft_backend *backend;
+	struct ctrl *ctrl;
+	uint32_t nsid;
+	uint32_t depth;
+	bool read_only;
+	bool reservations;
+	bool gone;
+	struct nvmft_opcodes admin_commands;
+	struct dma_memory zeroes, sink;
+	struct vfio_format format;
+	struct vfio_facts facts;
+	LIST_ENTRY(vfio_nvme) link;
 };
 
-/* struct slot - a command identifier; @vio NULL: free */
+TAILQ_HEAD(vio_list, vio);
+
+/* The rest has to wait for what is in the device. */
+static inline bool vio_holds(const struct vio *vio)
+{
+	return vio->in_order && vio->open;
+}
+
+/* struct slot - a command identifier; @vio NULL: free, or not used again yet as an Abort for it may be under way */
 struct slot {
 	struct vio *vio;
 	uint64_t deadline;
 	bool aborting;
 };
 
-struct vfio_region {
-	uint8_t *base;
-	uint64_t iova;
+/* wake.c: a descriptor on the group's ring, so that the group sleeps no longer than until it is readable */
+struct wake {
+	struct nvmft_ring_op op;
+	struct nvmft_poll_group *group;
+	int fd;
 };
 
-struct wake;
+void nvmft_wake_init(struct wake *wake, struct nvmft_poll_group *group, int fd);
+void nvmft_wake_arm(struct wake *wake);
+void nvmft_wake_fini(struct wake *wake);
+
+/* Whose turn it is: what of a pair's fields may be touched. */
+enum pair_state {
+	PAIR_WANTED,  /* the thread's: to make the queue */
+	PAIR_REFUSED, /* the thread's: it could not be made and is tried again; I/O does not wait for that */
+	PAIR_READY,   /* the group's */
+	PAIR_CLOSING, /* the thread's, for good: to delete the queue and free the pair */
+};
 
 /*
- * struct vfio_channel - a poll group's queue pair
- * @gen: the controller's generation in which the queue was made
- * @ready: the device has it
- * @lists: a page per command identifier: its PRP list or its ranges
+ * struct vfio_pair - the I/O queue pair of a controller in a poll group, shared by all namespaces of the controller
+ * there
+ * @link: ctrl->pairs; ctrl->lock
+ * @state: enum pair_state, changed by the side whose turn it is; the group may close at any time
+ * @event_fd: the thread writes to it when the group is to look at @state or the controller again
+ *
+ * The thread's, until the state is PAIR_READY:
+ * @queue: made in generation @gen of the controller
+ * @lists: a page per command identifier: its PRP or SGL list or its ranges
+ * @made: the device has the queue, unless the generation is over
+ *
+ * The group's:
+ * @ready: it has taken the queue over
+ * @refs: channels
+ * @polling: the channel that is being polled: I/O of others is finished when it is their turn
  * @waiting: I/O that waits for command identifiers, or for the controller
+ * @timer: looks for late commands while there are any
+ * @irq, @answer: what ends the group's sleep: completions, the thread
  */
-struct vfio_channel {
+struct vfio_pair {
 	struct ctrl *ctrl;
-	struct nvmft_channel *pub;
+	struct nvmft_poll_group *group;
+	TAILQ_ENTRY(vfio_pair) link;
+	atomic_int state;
+	int event_fd;
+
 	struct queue_pair queue;
+	struct dma_memory lists;
 	unsigned int gen;
+	bool made;
+
 	bool ready;
 	bool complained;
+	uint32_t refs;
 	uint32_t depth;
 	uint32_t nfree;
 	uint16_t *free;
 	struct slot *slots;
-	struct dma_memory lists;
-	TAILQ_HEAD(, vio) waiting;
+	struct vfio_channel *polling;
+	struct vio_list waiting;
+	struct nvmft_timer timer;
+	struct wake irq, answer;
+};
+
+/*
+ * struct vfio_channel - a namespace in a poll group
+ * @done: I/O that is over, as was found when another namespace was polled
+ * @passes: admin commands that the controller's thread has
+ */
+struct vfio_channel {
+	struct vfio_pair *pair;
+	struct nvmft_channel *pub;
+	const struct vfio_nvme *vn;
+	struct vio_list done;
+	struct vio_list passes;
 	struct vfio_region *regions;
 	uint32_t nregions;
-	struct nvmft_timer timer;
-	struct wake *wake;
 };
+
+static inline bool vio_all_sent(const struct vio *vio)
+{
+	return vio->sent == vio->total;
+}
+
+static inline struct vfio_channel *vio_channel(const struct vio *vio)
+{
+	return vio->io->channel->priv;
+}
+
+/* The queue can take commands, as far as the group knows. */
+static inline bool pair_live(const struct vfio_pair *pair)
+{
+	return pair->ready && ctrl_gen(pair->ctrl) == pair->gen;
+}
 
 /* open.c */
 int nvmft_vfio_nvme_open(struct nvmft_backend *backend, const void *opts);
 void nvmft_vfio_nvme_close(struct nvmft_backend *backend);
 int nvmft_vfio_nvme_info(struct nvmft_backend *backend, struct nvmft_backend_info *info);
-/* The same on a device that is open already; takes it. */
-int nvmft_vfio_nvme_attach(struct nvmft_backend *backend, struct device *dev, uint32_t nsid, uint32_t depth,
-			   bool read_only);
+
+/* facts.c */
+
+/*
+ * Ask the device, at open and when the namespace has changed. Return: 0; -ENOENT: it does not exist; -errno; logged.
+ * Context: the controller's thread.
+ */
+int nvmft_vfio_facts_read(struct ctrl *ctrl, uint32_t nsid, struct vfio_facts *facts);
+/* Make the format of vn->facts the one in use, with the memory that it needs. Return: 0; -errno, logged. */
+int nvmft_vfio_format_take(struct vfio_nvme *vn);
+void nvmft_vfio_format_drop(struct vfio_nvme *vn);
+bool nvmft_vfio_format_equal(const struct vfio_format *a, const struct vfio_format *b);
+/* info.c: what the core is told; of @vn only what its options say. */
+void nvmft_vfio_facts_info(const struct vfio_nvme *vn, const struct vfio_facts *facts, const struct ctrl *ctrl,
+			   struct nvmft_backend_info *info);
 
 /* channel.c */
 int nvmft_vfio_channel_open(struct nvmft_channel *channel);
@@ -112,16 +205,46 @@ void nvmft_vfio_channel_close(struct nvmft_channel *channel);
 int nvmft_vfio_region_add(struct nvmft_channel *channel, const struct nvmft_region *region);
 void nvmft_vfio_region_remove(struct nvmft_channel *channel, const struct nvmft_region *region);
 
-/* io.c */
+/* pair.c; the group's side */
+
+/* The pair of the group, made if need be, but not waited for. NULL: -errno at @err, logged. */
+struct vfio_pair *nvmft_pair_get(struct ctrl *ctrl, struct nvmft_poll_group *group, int *err);
+void nvmft_pair_put(struct vfio_pair *pair);
+/* The thread may have answered, or the controller may be another one now. Return: number of I/Os that are over. */
+int nvmft_pair_attend(struct vfio_pair *pair);
+/* After I/O was sent: see to its timeout. */
+void nvmft_pair_sent(struct vfio_pair *pair);
+/* There is something for nvmft_pair_attend(). */
+bool nvmft_pair_answered(const struct vfio_pair *pair);
+/* Want the commands of an I/O aborted. */
+void nvmft_pair_abort(struct vfio_pair *pair, const struct vio *vio);
+
+/* step.c; the thread's side: the group is to look at the pair */
+void nvmft_pair_wake(struct vfio_pair *pair);
+
+/* pass.c; the group's side of admin commands */
+void nvmft_pass_submit(struct vfio_channel *ch, struct vio *vio);
+int nvmft_pass_poll(struct vfio_channel *ch);
+bool nvmft_pass_answered(const struct vfio_channel *ch);
+void nvmft_pass_abort(struct pass *pass);
+
+/* io.c: commands */
 void nvmft_vfio_submit(struct nvmft_channel *channel, struct nvmft_io *io);
+/* As much as there are command identifiers for and may be sent now. False: there is more, which has to wait for
+ * identifiers. */
+bool nvmft_vfio_send(struct vfio_pair *pair, struct vio *vio);
+
+/* complete.c: completions */
 void nvmft_vfio_flush(struct nvmft_channel *channel);
 int nvmft_vfio_poll(struct nvmft_channel *channel);
 int nvmft_vfio_arm(struct nvmft_channel *channel);
 void nvmft_vfio_abort(struct nvmft_channel *channel, struct nvmft_io *io);
-
-/* wake.c: a descriptor on the group's ring, so that the group sleeps no longer than until it is readable */
-struct wake *nvmft_wake_create(struct nvmft_poll_group *group, int fd);
-void nvmft_wake_arm(struct wake *wake);
-void nvmft_wake_destroy(struct wake *wake);
+/* A command is over, with @status. */
+void nvmft_vfio_slot_done(struct vfio_pair *pair, uint16_t cid, nvmft_status status);
+/* To the end of those that wait for being sent. */
+void nvmft_vfio_wait(struct vfio_pair *pair, struct vio *vio);
+/* Nothing more of it is sent. */
+void nvmft_vfio_fail_rest(struct vio *vio, nvmft_status status);
+void nvmft_vfio_end_if_over(struct vfio_pair *pair, struct vio *vio);
 
 #endif

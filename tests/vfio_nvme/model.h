@@ -14,6 +14,11 @@
 #define MODEL_BLOCKS 4096u
 #define MODEL_MAPS 256u
 #define MODEL_HELD 64u
+#define MODEL_SEEN 0xdeadu
+
+/* A vendor specific admin command that reads CDW10 dwords. */
+#define MODEL_PASS 0xc2u
+#define MODEL_PASS_DWORDS 8192u
 
 struct model_queue {
 	bool sq_live, cq_live;
@@ -27,6 +32,7 @@ struct model_map {
 	uint8_t *base;
 	size_t len;
 	uint64_t iova;
+	unsigned int refs;
 };
 
 /* A command of an I/O queue that was fetched and has no completion yet. */
@@ -37,13 +43,13 @@ struct model_cmd {
 
 struct model {
 	struct device dev;
-	struct nvmft_backend backend;
 	uint8_t *bar;
 	uint64_t now;
 	uint64_t ready_delay; /* from CC.EN to CSTS.RDY */
 	uint64_t ready_at;
 	uint32_t cc;
 	bool master;
+	bool quiet; /* does nothing while bus mastering is off, instead of failing the test */
 	bool closed;
 	bool dead_admin; /* admin commands stay unanswered */
 	bool hold;       /* I/O commands stay unanswered until model_answer() */
@@ -58,7 +64,30 @@ struct model {
 	struct model_cmd held[MODEL_HELD];
 	unsigned int nheld;
 	unsigned int enables, shutdowns, aborts, io_commands, events_wanted;
-	uint8_t disk[MODEL_BLOCKS * 512];
+	unsigned int creates;
+	uint8_t disk[2][MODEL_BLOCKS * 512]; /* of namespaces 1 and 2 */
+	uint64_t blocks[2];                  /* 0: it does not exist */
+	uint64_t next_iova;
+	bool map_fails;
+	bool given_back;
+	uint64_t busy_until; /* looks at no admin command */
+	uint16_t log_status;
+	bool keep_pass_on_abort;
+	bool no_queues; /* creating one fails */
+	uint32_t event_config;
+	uint16_t event_cid;
+	unsigned int events_told, logs_read;
+	uint8_t last_lid;
+	_Alignas(8) uint8_t log[4096]; /* of any log page */
+	struct nvmft_sqe pass;
+	bool hold_pass, pass_held; /* MODEL_PASS stays unanswered until model_answer_pass() */
+	/* Changes what Identify says; returns a status. */
+	uint16_t (*identify)(struct model *m, const struct nvmft_sqe *sqe, uint8_t *page);
+	uint64_t shadows, events; /* Doorbell Buffer Config; 0: none */
+	uint16_t dbbuf_status;
+	bool stay_awake;         /* look at the shadows of I/O queues without being told by the register */
+	unsigned int woken;      /* times that the register told of something */
+	uint32_t last_result[2]; /* dwords 0 and 1 of the next completions of I/O */
 };
 
 struct model *model_create(void);
@@ -67,6 +96,9 @@ void model_step(struct model *m);
 /* Answer the held command @i with @status. */
 void model_answer(struct model *m, unsigned int i, uint16_t status);
 void model_post(struct model *m, uint16_t qid, uint16_t cid, uint16_t status, uint32_t dw0);
+void model_answer_pass(struct model *m, uint16_t status);
+/* Answer the Asynchronous Event Request. */
+void model_event(struct model *m, uint32_t dw0);
 void model_vanish(struct model *m);
 void model_fatal(struct model *m);
 /* What is mapped at a device address. */

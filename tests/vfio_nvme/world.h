@@ -15,6 +15,12 @@
 #define DEPTH 7u
 #define BUFFERS 64u
 #define BUFFER_LEN (2u << 20)
+#define WORLD_NAMESPACES 2u
+#define WORLD_GROUPS 2u
+#define WORLD_TIMERS 8u
+
+#define MS UINT64_C(1000000)
+#define SECOND (1000 * MS)
 
 /* An I/O of the test. */
 struct test_io {
@@ -24,30 +30,78 @@ struct test_io {
 	_Alignas(16) unsigned char priv[NVMFT_IO_PRIV_MAX];
 };
 
-/* The core as the driver sees it, one channel, a controller behind it. */
+/* struct test_ns - a namespace of the core; @told: times that the core was told of a change, last with @info or @gone
+ */
+struct test_ns {
+	struct nvmft_backend backend;
+	struct vfio_nvme vn;
+	bool open;
+	unsigned int told;
+	bool gone;
+	struct nvmft_backend_info info;
+};
+
+/* struct test_channel - a namespace in a poll group */
+struct test_channel {
+	struct nvmft_channel channel;
+	struct vfio_channel ch;
+	bool open;
+};
+
+/* struct test_group - a poll group; @armed: operations that were started, to end its sleep */
+struct test_group {
+	struct wake *armed[4];
+};
+
+struct test_timer {
+	struct nvmft_timer *timer;
+	uint64_t at;
+};
+
+/*
+ * The core as the driver sees it, and a controller behind it. The controller's thread is a function that is called when
+ * it was kicked or its time has come, unless it is @stuck.
+ */
 struct world {
 	struct model *m;
-	struct nvmft_channel channel;
-	struct vfio_nvme vn;
-	struct vfio_channel ch;
+	struct test_ns ns[WORLD_NAMESPACES];
+	struct test_group groups[WORLD_GROUPS];
+	struct test_channel channels[WORLD_GROUPS][WORLD_NAMESPACES];
+	struct test_timer timers[WORLD_TIMERS];
+	struct ctrl *ctrl;
 	uint8_t *buffers;
-	bool opened, attached;
+	bool kicked, stuck, ended;
+	uint64_t step_at;
 };
 
 struct world *world_create(void);
-/* Open the backend and its channel. Return: what they returned. */
+/* Open namespace 1 and its channel in the first group, to the point where I/O goes through. Return: what they returned.
+ */
 int world_open(struct world *w, uint32_t depth);
-/* Close what is open; nothing stays mapped. */
+/* The steps of it. */
+int world_open_ns(struct world *w, unsigned int ns, uint32_t depth);
+int world_open_channel(struct world *w, unsigned int group, unsigned int ns);
+void world_close_channel(struct world *w, unsigned int group, unsigned int ns);
+void world_close_ns(struct world *w, unsigned int ns);
+/* Close what is open, and wait for the controller's end; nothing stays mapped. */
 void world_close(struct world *w);
 void world_free(struct world *w);
 
-/* The last line of the log has this in it. */
+/* What most tests have. */
+struct nvmft_channel *channel0(struct world *w);
+struct vfio_pair *pair0(struct world *w);
+
+/* A line of the log since the beginning has this in it. */
 void expect_log(const char *text);
 
+void submit_to(struct world *w, unsigned int group, unsigned int ns, struct test_io *t, enum nvmft_io_op op,
+	       uint64_t lba, uint32_t blocks, size_t at);
 void submit(struct world *w, struct test_io *t, enum nvmft_io_op op, uint64_t lba, uint32_t blocks, size_t at);
-/* A pass of the poll group: model, poll, flush. */
+/* A pass of all poll groups: flush, model, the thread if it was kicked, poll. */
 void pass(struct world *w);
-/* Time goes by, with the driver's timer and passes. */
+/* Time goes by, with timers, steps of the thread and passes. */
 void run_for(struct world *w, uint64_t ns);
+/* What makes the group wake up is there. */
+bool wakes(struct world *w, unsigned int group);
 
 #endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the device tells of by itself: events, the logs that they point to, and namespaces that change.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include <nvme/types.h>
+
+#include "vfio_nvme.h"
+
+/* Asynchronous Event Request, dword 0 (NVMe Base 2.0, 5.2.1) */
+#define AER_TYPE(dw0) ((dw0)&7)
+#define AER_INFO(dw0) ((dw0) >> 8 & 0xff)
+#define AER_LID(dw0) ((uint8_t)((dw0) >> 16))
+
+#define LOG_SMART 0x02u
+#define LOG_CHANGED_NAMESPACES 0x04u
+
+/* Of other logs as much as the smallest has: reading is what enables the next event. */
+#define LOG_LEN 512u
+
+/* A device that has many events does not fill the log of the target. */
+#define REST_NS UINT64_C(100000000)
+
+/* ---- the event ---- */
+
+static const char *event_name(uint32_t dw0)
+{
+	static const char *const errors[] = {"write to an invalid doorbell", "invalid doorbell value",
+					     "diagnostic failure",           "persistent internal error",
+					     "transient internal error",     "firmware image could not be loaded"};
+	static const char *const health[] = {"reliability of the subsystem", "temperature threshold", "spare capacity"};
+	static const char *const notices[] = {"namespaces changed", "firmware activation starts",
+					      "telemetry log changed", "namespace access changed",
+					      "latency event log changed"};
+	uint32_t info = AER_INFO(dw0);
+
+	if (AER_TYPE(dw0) == 0 && info < sizeof(errors) / sizeof(errors[0]))
+		return errors[info];
+	if (AER_TYPE(dw0) == 1 && info < sizeof(health) / sizeof(health[0]))
+		return health[info];
+	if (AER_TYPE(dw0) == 2 && info < sizeof(notices) / sizeof(notices[0]))
+		return notices[info];
+	return "of another kind";
+}
+
+void nvmft_event(struct ctrl *ctrl, const struct nvmft_cqe *cqe)
+{
+	if (cqe->status)
+		return; /* the controller takes none, or the queue is going */
+	nvmft_device_log(ctrl->dev, NVMFT_LOG_WARN,
+			 "event of the device: %s (type %" PRIu32 ", information 0x%02" PRIx32 ", log page 0x%02x)",
+			 event_name(cqe->dw0), AER_TYPE(cqe->dw0), AER_INFO(cqe->dw0), AER_LID(cqe->dw0));
+	ctrl->event = EVENT_TOLD;
+	ctrl->event_lid = AER_LID(cqe->dw0);
+	ctrl->event_rest = ctrl->dev->ops->now(ctrl->dev) + REST_NS;
+}
+
+void nvmft_event_log(struct ctrl *ctrl, const struct nvmft_cqe *cqe)
+{
+	ctrl->event = EVENT_READ;
+	/* Without the list, all of them may have changed. */
+	if (cqe->status && ctrl->event_lid == LOG_CHANGED_NAMESPACES)
+		memset(ctrl->log_page.base, 0xff, sizeof(uint32_t));
+	else if (cqe->status)
+		memset(ctrl->log_page.base, 0, ctrl->log_page.len);
+}
+
+/* ---- the log ---- */
+
+static void say_warnings(struct ctrl *ctrl)
+{
+	static const char *const words[] = {
+		"spare capacity is below its threshold", "temperature is outside of its limits",
+		"reliability is degraded by errors",     "media are read only",
+		"backup of volatile memory has failed",  "persistent memory region is read only or unreliable",
+	};
+	const struct nvme_smart_log *log = ctrl->log_page.base;
+
+	for (unsigned int i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (log->critical_warning >> i & 1)
+			nvmft_device_log(ctrl->dev, NVMFT_LOG_ERROR, "critical warning of the device: %s", words[i]);
+}
+
+static void look_at_changed(struct ctrl *ctrl)
+{
+	uint32_t nsids[NVME_PAGE / sizeof(uint32_t)];
+
+	memcpy(nsids, ctrl->log_page.base, sizeof(nsids));
+	for (size_t i = 0; i < NVME_PAGE / sizeof(uint32_t) && nsids[i]; i++) {
+		nvmft_event_look(ctrl, le32toh(nsids[i]));
+		if (nsids[i] == UINT32_MAX)
+			break; /* more than fit, and all of them were looked at */
+	}
+}
+
+static void rest(struct ctrl *ctrl)
+{
+	if (ctrl->dev->ops->now(ctrl->dev) < ctrl->event_rest)
+		return;
+	ctrl->event = EVENT_NONE;
+	nvmft_admin_expect_event(ctrl);
+}
+
+void nvmft_event_step(struct ctrl *ctrl)
+{
+	uint32_t len = ctrl->event_lid == LOG_CHANGED_NAMESPACES ? NVME_PAGE : LOG_LEN;
+
+	if (ctrl->event == EVENT_TOLD && nvmft_admin_read_log(ctrl, ctrl->event_lid, len)) {
+		ctrl->event = EVENT_READING;
+	} else if (ctrl->event == EVENT_READ) {
+		ctrl->event = EVENT_REST;
+		if (ctrl->event_lid == LOG_SMART)
+			say_warnings(ctrl);
+		else if (ctrl->event_lid == LOG_CHANGED_NAMESPACES)
+			look_at_changed(ctrl);
+	}
+	if (ctrl->look_again) {
+		ctrl->look_again = false;
+		nvmft_event_look(ctrl, UINT32_MAX);
+	}
+	/* Unless the look at the namespaces has found the controller dead. */
+	if (ctrl->event == EVENT_REST && ctrl_state(ctrl) == CTRL_LIVE)
+		rest(ctrl);
+}
+
+/* ---- namespaces ---- */
+
+static void tell_gone(struct vfio_nvme *vn)
+{
+	if (!vn->gone)
+		nvmft_backend_changed(vn->backend, NULL);
+	vn->gone = true;
+}
+
+static void tell_facts(struct ctrl *ctrl, struct vfio_nvme *vn, const struct vfio_facts *facts)
+{
+	struct nvmft_backend_info info = {.size = sizeof(info)};
+	bool same;
+
+	if (!nvmft_vfio_format_equal(&vn->format, &facts->format)) {
+		nvmft_device_log(ctrl->dev, NVMFT_LOG_ERROR,
+				 "namespace %" PRIu32 " has another format now: it has to be removed and added again",
+				 vn->nsid);
+		tell_gone(vn);
+		return;
+	}
+	pthread_mutex_lock(&ctrl->lock);
+	same = !memcmp(&vn->facts, facts, sizeof(*facts));
+	vn->facts = *facts;
+	pthread_mutex_unlock(&ctrl->lock);
+	if (same && !vn->gone)
+		return;
+	vn->gone = false;
+	nvmft_vfio_facts_info(vn, facts, ctrl, &info);
+	nvmft_backend_changed(vn->backend, &info);
+}
+
+/* The device is asked without a lock, as closing a namespace does not wait for it. */
+static void look(struct ctrl *ctrl, uint32_t nsid)
+{
+	struct vfio_facts facts;
+	struct vfio_nvme *vn;
+	int err = nvmft_vfio_facts_read(ctrl, nsid, &facts);
+
+	if (err && err != -EINVAL && err != -ENOENT) {
+		nvmft_ctrl_fail(ctrl, "a namespace that changed cannot be identified");
+		return;
+	}
+	pthread_mutex_lock(&ctrl->ns_lock);
+	LIST_FOREACH (vn, &ctrl->namespaces, link) {
+		if (vn->nsid != nsid)
+			continue;
+		if (err)
+			tell_gone(vn);
+		else
+			tell_facts(ctrl, vn, &facts);
+	}
+	pthread_mutex_unlock(&ctrl->ns_lock);
+}
+
+/* The lowest identifier of an open namespace from @nsid on; 0: there is none. */
+static uint32_t next_nsid(struct ctrl *ctrl, uint32_t nsid)
+{
+	const struct vfio_nvme *vn;
+	uint32_t next = 0;
+
+	pthread_mutex_lock(&ctrl->ns_lock);
+	LIST_FOREACH (vn, &ctrl->namespaces, link)
+		if (vn->nsid >= nsid && (!next || vn->nsid < next))
+			next = vn->nsid;
+	pthread_mutex_unlock(&ctrl->ns_lock);
+	return next;
+}
+
+void nvmft_event_look(struct ctrl *ctrl, uint32_t nsid)
+{
+	uint32_t first = nsid == UINT32_MAX ? 1 : nsid, last = nsid == UINT32_MAX ? UINT32_MAX - 1 : nsid;
+
+	while ((first = next_nsid(ctrl, first)) && first <= last && ctrl_state(ctrl) == CTRL_LIVE)
+		look(ctrl, first++);
+}
+
+void nvmft_event_gone(struct ctrl *ctrl)
+{
+	struct vfio_nvme *vn;
+
+	pthread_mutex_lock(&ctrl->ns_lock);
+	LIST_FOREACH (vn, &ctrl->namespaces, link)
+		tell_gone(vn);
+	pthread_mutex_unlock(&ctrl->ns_lock);
+}
