@@ -76,15 +76,32 @@ static int add_null(struct subsystem_config *s, struct ns_config *ns)
 	return add(s, ns, nvmft_backend_null(), &opts);
 }
 
+/* Those of which the bit is set. */
+static size_t list_opcodes(const struct ns_config *ns, uint8_t *opcodes)
+{
+	size_t n = 0;
+
+	for (unsigned int i = 0; i < 256; i++) {
+		if (ns->admin[i / 8] >> (i % 8) & 1)
+			opcodes[n++] = (uint8_t)i;
+	}
+	return n;
+}
+
 static int add_nvme(struct subsystem_config *s, struct ns_config *ns)
 {
+	uint8_t opcodes[256];
 	struct nvmft_uring_nvme_opts opts = {
 		.size = sizeof(opts),
 		.device = ns->path,
 		.serial = ns->device_serial,
+		.subnqn = ns->device_subnqn,
 		.nsid = (uint32_t)ns->device_nsid,
 		.read_only = ns->read_only,
 		.iopoll = ns->iopoll,
+		.reservations = ns->reservations,
+		.admin_commands = opcodes,
+		.nadmin_commands = list_opcodes(ns, opcodes),
 	};
 
 	return add(s, ns, nvmft_backend_uring_nvme(), &opts);
@@ -92,11 +109,16 @@ static int add_nvme(struct subsystem_config *s, struct ns_config *ns)
 
 static int add_vfio(struct subsystem_config *s, struct ns_config *ns)
 {
+	uint8_t opcodes[256];
 	struct nvmft_vfio_nvme_opts opts = {
 		.size = sizeof(opts),
 		.address = ns->address,
 		.nsid = (uint32_t)ns->device_nsid,
 		.read_only = ns->read_only,
+		.iommu = (enum nvmft_vfio_iommu)ns->iommu,
+		.reservations = ns->reservations,
+		.admin_commands = opcodes,
+		.nadmin_commands = list_opcodes(ns, opcodes),
 	};
 
 	return add(s, ns, nvmft_backend_vfio_nvme(), &opts);
@@ -130,6 +152,7 @@ int apply_add_namespace(struct apply *a, struct subsystem_config *s, struct ns_c
 	apply_complain(a, ns->where, a->next->from_file ? key : "",
 		       ns->path                      ? ns->path
 		       : ns->device_serial           ? ns->device_serial
+		       : ns->device_subnqn           ? ns->device_subnqn
 		       : ns->address                 ? ns->address
 		       : ns->backend == BACKEND_NULL ? "null"
 						     : "memory",

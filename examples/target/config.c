@@ -153,6 +153,7 @@ static void free_subsystem(struct subsystem_config *s)
 		free(s->ns[i].path);
 		free(s->ns[i].backend_path);
 		free(s->ns[i].device_serial);
+		free(s->ns[i].device_subnqn);
 		free(s->ns[i].address);
 	}
 	free(s->ns);
@@ -227,11 +228,11 @@ bool ns_same(const struct ns_config *a, const struct ns_config *b)
 	return a->nsid == b->nsid && a->enable == b->enable && a->backend == b->backend &&
 	       text_equal(a->path, b->path) && a->bytes == b->bytes && a->block_size == b->block_size &&
 	       a->read_only == b->read_only && a->buffered == b->buffered && a->lock == b->lock &&
-	       text_equal(a->device_serial, b->device_serial) && a->device_nsid == b->device_nsid &&
-	       text_equal(a->address, b->address) &&
-	       a->iopoll == b->iopoll &&
-	       !memcmp(a->uuid, b->uuid, sizeof(a->uuid)) && !memcmp(a->nguid, b->nguid, sizeof(a->nguid)) &&
-	       !memcmp(a->eui64, b->eui64, sizeof(a->eui64));
+	       text_equal(a->device_serial, b->device_serial) && text_equal(a->device_subnqn, b->device_subnqn) &&
+	       a->device_nsid == b->device_nsid && a->reservations == b->reservations &&
+	       !memcmp(a->admin, b->admin, sizeof(a->admin)) && text_equal(a->address, b->address) &&
+	       a->iommu == b->iommu && a->iopoll == b->iopoll && !memcmp(a->uuid, b->uuid, sizeof(a->uuid)) &&
+	       !memcmp(a->nguid, b->nguid, sizeof(a->nguid)) && !memcmp(a->eui64, b->eui64, sizeof(a->eui64));
 }
 
 bool subsystem_same(const struct subsystem_config *a, const struct subsystem_config *b)

@@ -43,10 +43,14 @@ struct ns_config {
 	bool buffered;
 	bool lock;
 	bool create;
-	char *device_serial; /* of an NVMe device, instead of a path */
+	char *device_serial; /* of an NVMe device, instead of a path; or */
+	char *device_subnqn; /* the name of its subsystem */
 	uint64_t device_nsid;
 	char *address; /* of a PCI function */
+	int iommu;
 	bool iopoll;
+	bool reservations;
+	uint8_t admin[32]; /* opcodes of admin commands, bit n % 8 of byte n / 8 */
 	uint8_t uuid[16], nguid[16], eui64[8];
 	struct nvmft_namespace *live;
 };

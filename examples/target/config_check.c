@@ -51,9 +51,9 @@ static void check_ns_size(const struct ns_config *ns, const char *key, struct re
 
 static void check_ns_nvme(const struct ns_config *ns, const char *path_key, struct report *r)
 {
-	if (!ns->path == !ns->device_serial)
+	if (!!ns->path + !!ns->device_serial + !!ns->device_subnqn != 1)
 		report_error_at(r, ns->where, path_key, ns->path,
-				"expected either a device, /dev/ngXnY, or a serial number");
+				"expected either a device, /dev/ngXnY, or a serial number, or the name of a subsystem");
 	if (ns->bytes || ns->block_size)
 		report_error_at(r, ns->where, ns->bytes ? "size" : "block_size", "(given)",
 				"an NVMe device has its own");
@@ -66,7 +66,33 @@ static void check_ns_vfio(const struct ns_config *ns, const char *path_key, stru
 	if (ns->path)
 		report_error_at(r, ns->where, path_key, ns->path, "the vfio backend has an address instead");
 	if (ns->bytes || ns->block_size)
-		report_error_at(r, ns->where, ns->bytes ? "size" : "block_size", "(given)", "an NVMe device has its own");
+		report_error_at(r, ns->where, ns->bytes ? "size" : "block_size", "(given)",
+				"an NVMe device has its own");
+}
+
+static void check_ns_of_ssd(const struct ns_config *ns, struct report *r)
+{
+	static const uint8_t none[sizeof(ns->admin)];
+	bool nvme = ns->backend == BACKEND_NVME, ssd = nvme || ns->backend == BACKEND_VFIO;
+	const struct {
+		const char *key;
+		const char *value;
+		bool wrong;
+		bool vfio;
+	} keys[] = {
+		{"backend.serial", ns->device_serial, ns->device_serial && !nvme, false},
+		{"backend.subnqn", ns->device_subnqn, ns->device_subnqn && !nvme, false},
+		{"backend.iopoll", "1", ns->iopoll && !nvme, false},
+		{"backend.nsid", "(given)", ns->device_nsid && !ssd, true},
+		{"backend.reservations", "1", ns->reservations && !ssd, true},
+		{"backend.admin", "(given)", memcmp(ns->admin, none, sizeof(none)) && !ssd, true},
+	};
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		if (keys[i].wrong)
+			report_error_at(r, ns->where, keys[i].key, keys[i].value, "is for the %s only",
+					keys[i].vfio ? "nvme and vfio backends" : "nvme backend");
+	}
 }
 
 static void check_ns_backend(const struct ns_config *ns, bool from_file, struct report *r)
@@ -85,15 +111,10 @@ static void check_ns_backend(const struct ns_config *ns, bool from_file, struct 
 	}
 	if (ns->backend != BACKEND_FILE && (ns->buffered || ns->create))
 		report_error_at(r, ns->where, ns->create ? "create" : "buffered", "1", "is for the file backend only");
-	if (ns->backend != BACKEND_VFIO && ns->address)
-		report_error_at(r, ns->where, "backend.address", ns->address, "is for the vfio backend only");
-	if (ns->backend != BACKEND_NVME &&
-	    (ns->device_serial || ns->iopoll || (ns->device_nsid && ns->backend != BACKEND_VFIO)))
-		report_error_at(r, ns->where,
-				ns->device_serial ? "backend.serial"
-				: ns->iopoll      ? "iopoll"
-						  : "backend.nsid",
-				"(given)", "is for the nvme backend only");
+	if (ns->backend != BACKEND_VFIO && (ns->address || ns->iommu))
+		report_error_at(r, ns->where, ns->address ? "backend.address" : "iommu",
+				ns->address ? ns->address : "(given)", "is for the vfio backend only");
+	check_ns_of_ssd(ns, r);
 	if (ns->create && ns->read_only)
 		report_error_at(r, ns->where, "create", "1", "does not go with read_only");
 	check_ns_size(ns, from_file ? "backend.size" : "size", r);

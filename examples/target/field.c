@@ -26,7 +26,8 @@ bool nqn_valid(const char *nqn)
 {
 	size_t len = strlen(nqn);
 
-	/* "testnqn" and the like are not what the specification calls an NQN, but many a kernel target goes by such a name. */
+	/* "testnqn" and the like are not what the specification calls an NQN, but many a kernel target goes by such a
+	 * name. */
 	if (!len || len > NQN_MAX)
 		return false;
 	for (size_t i = 0; i < len; i++) {
@@ -179,6 +180,8 @@ static bool store(const struct field *f, void *object, const char *text)
 		return parse_hex_bytes(text, place, (size_t)f->max);
 	case FIELD_CHOICE:
 		return set_choice(f, place, text);
+	case FIELD_OPCODES:
+		return parse_opcodes(text, place);
 	case FIELD_CPUS:
 		return set_cpus(place, text);
 	case FIELD_UNUSED:
@@ -237,6 +240,8 @@ static const char *expected_kind(enum field_kind kind)
 	case FIELD_BOOL:
 	case FIELD_NOT:
 		return "1 or 0, or true or false";
+	case FIELD_OPCODES:
+		return "opcodes, 0x00..0xff, like 0xc1+0xc2, in a file also [\"0xc1\", \"0xc2\"]";
 	case FIELD_CPUS:
 		return "a list of processor numbers like 0-2,5";
 	default:

@@ -29,6 +29,7 @@ enum field_kind {
 	FIELD_BLOCK,   /* uint64_t, 512 or 4096 */
 	FIELD_HEX,     /* uint8_t[@max] */
 	FIELD_CHOICE,  /* int, one of @choices */
+	FIELD_OPCODES, /* uint8_t[32]; numbers with + between them, or a JSON array: a bit for each of them is set */
 	FIELD_CPUS,    /* struct target_config's cpus and ncpus */
 	FIELD_UNUSED,  /* known but without effect here: other values than @choices (NULL: all) get a warning */
 	FIELD_REFUSED, /* known but not offered: other values than @choices are a mistake */

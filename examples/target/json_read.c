@@ -30,9 +30,10 @@ static const char *scalar_text(struct json_object *json)
 	}
 }
 
-/* [0, 1] as "0,1" */
-static bool join_numbers(struct json_object *json, char *text, size_t size)
+/* [0, 1] as "0,1"; ["0xc1", 194] as "0xc1+194" */
+static bool join_list(struct json_object *json, enum field_kind kind, char *text, size_t size)
 {
+	const char *between = kind == FIELD_OPCODES ? "+" : ",";
 	size_t len = 0;
 
 	if (!json_object_is_type(json, json_type_array) || json_object_array_length(json) == 0)
@@ -40,9 +41,11 @@ static bool join_numbers(struct json_object *json, char *text, size_t size)
 	for (size_t i = 0; i < json_object_array_length(json); i++) {
 		struct json_object *element = json_object_array_get_idx(json, i);
 
-		if (!json_object_is_type(element, json_type_int))
+		if (!json_object_is_type(element, json_type_int) &&
+		    (kind != FIELD_OPCODES || !json_object_is_type(element, json_type_string)))
 			return false;
-		len += (size_t)snprintf(text + len, size - len, "%s%s", i ? "," : "", json_object_get_string(element));
+		len += (size_t)snprintf(text + len, size - len, "%s%s", i ? between : "",
+					json_object_get_string(element));
 		if (len >= size)
 			return false;
 	}
@@ -58,7 +61,8 @@ static void read_field(struct report *r, struct json_object *json, const struct 
 		field->read(r, json, object);
 		return;
 	}
-	if (field->kind == FIELD_CPUS && join_numbers(json, list, sizeof(list)))
+	if ((field->kind == FIELD_CPUS || field->kind == FIELD_OPCODES) &&
+	    join_list(json, field->kind, list, sizeof(list)))
 		text = list;
 	if (text)
 		field_set(r, field, object, text);

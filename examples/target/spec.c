@@ -69,6 +69,27 @@ static void spec_vfio(struct ns_config *ns, char *text, struct report *r)
 	set(&ns_backend_table, "address", ns, text, r);
 }
 
+/*
+ * A device, or serial=TEXT or subnqn=NQN and behind a slash the namespace of the device, which is a number: names may
+ * have slashes of their own.
+ */
+static void spec_nvme(struct ns_config *ns, char *text, struct report *r)
+{
+	char *equals = strchr(text, '='), *slash = strrchr(text, '/');
+	size_t len = equals ? (size_t)(equals - text) : 0;
+	bool by_serial = len == 6 && !strncmp(text, "serial", len);
+
+	if (!by_serial && !(len == 6 && !strncmp(text, "subnqn", len))) {
+		set(&ns_device_table, "path", ns, text, r);
+		return;
+	}
+	if (slash && slash[1] && strspn(slash + 1, "0123456789") == strlen(slash + 1)) {
+		*slash++ = '\0';
+		set(&ns_backend_table, "nsid", ns, slash, r);
+	}
+	set(&ns_backend_table, by_serial ? "serial" : "subnqn", ns, equals + 1, r);
+}
+
 /* What comes before the first comma. */
 static void spec_backend(struct ns_config *ns, char *head, struct report *r)
 {
@@ -88,7 +109,9 @@ static void spec_backend(struct ns_config *ns, char *head, struct report *r)
 		ns->backend = BACKEND_NVME;
 	if (len == 4 && (ns->backend == BACKEND_NVME || !strncmp(head, "file", len)))
 		head = colon + 1;
-	if (ns->backend == BACKEND_FILE || ns->backend == BACKEND_NVME)
+	if (ns->backend == BACKEND_NVME)
+		spec_nvme(ns, head, r);
+	else if (ns->backend == BACKEND_FILE)
 		set(&ns_device_table, "path", ns, head, r);
 	else if (colon[1])
 		set(&ns_backend_table, "size", ns, colon + 1, r);
@@ -113,6 +136,9 @@ static void spec_option(struct ns_config *ns, char *option, struct report *r)
 		{"create", &ns_backend_table, "create", "1"},
 		{"nolock", &nolock_table, "nolock", "1"},
 		{"iopoll", &ns_backend_table, "iopoll", "1"},
+		{"reservations", &ns_backend_table, "reservations", "1"},
+		{"admin", &ns_backend_table, "admin", ""},
+		{"iommu", &ns_backend_table, "iommu", ""},
 		{"nsid", &nsid_table, "nsid", ""},
 		{"uuid", &ns_device_table, "uuid", ""},
 		{"nguid", &ns_device_table, "nguid", ""},
@@ -133,7 +159,8 @@ static void spec_option(struct ns_config *ns, char *option, struct report *r)
 		}
 	}
 	report_error(r, value ? value : option,
-		     "expected one of: block, size, ro, buffered, create, nolock, iopoll, nsid, uuid, nguid, eui64");
+		     "expected one of: block, size, ro, buffered, create, nolock, iopoll, reservations, admin, iommu, "
+		     "nsid, uuid, nguid, eui64");
 	report_leave(r, place);
 }
 

@@ -41,11 +41,13 @@ static const struct choice log_levels[] = {
 	{NULL, 0},
 };
 static const struct choice backend_types[] = {
-	{"file", BACKEND_FILE},
-	{"memory", BACKEND_MEMORY},
-	{"null", BACKEND_NULL},
-	{"nvme", BACKEND_NVME},
-	{"vfio", BACKEND_VFIO},
+	{"file", BACKEND_FILE}, {"memory", BACKEND_MEMORY}, {"null", BACKEND_NULL},
+	{"nvme", BACKEND_NVME}, {"vfio", BACKEND_VFIO},     {NULL, 0},
+};
+static const struct choice iommus[] = {
+	{"auto", NVMFT_VFIO_AUTO},
+	{"type1", NVMFT_VFIO_TYPE1},
+	{"iommufd", NVMFT_VFIO_IOMMUFD},
 	{NULL, 0},
 };
 static const struct choice controller_models[] = {
@@ -176,8 +178,12 @@ static const struct field ns_backend_fields[] = {
 	FLAG("create", ns_config, create),
 	{"device", FIELD_PATH, false, AT(ns_config, backend_path)},
 	TEXT("serial", ns_config, device_serial, 20),
+	{"subnqn", FIELD_NQN, false, AT(ns_config, device_subnqn)},
 	TEXT("address", ns_config, address, 32),
+	CHOICE("iommu", ns_config, iommu, iommus),
 	NUMBER("nsid", ns_config, device_nsid, 1, UINT32_MAX - 1),
 	FLAG("iopoll", ns_config, iopoll),
+	FLAG("reservations", ns_config, reservations),
+	{"admin", FIELD_OPCODES, false, AT(ns_config, admin)},
 };
 const struct field_table ns_backend_table = FIELD_TABLE(ns_backend_fields);

@@ -171,3 +171,27 @@ void format_size(uint64_t bytes, char *text, size_t len)
 	}
 	snprintf(text, len, "%" PRIu64 "%s", bytes, units[i]);
 }
+
+bool parse_opcodes(const char *text, uint8_t *bits)
+{
+	uint8_t set[32] = {0};
+	char number[8];
+
+	for (;;) {
+		size_t len = strcspn(text, "+");
+		uint64_t value;
+
+		if (!len || len >= sizeof(number))
+			return false;
+		memcpy(number, text, len);
+		number[len] = '\0';
+		if (!parse_uint(number, &value) || value > 255)
+			return false;
+		set[value / 8] = (uint8_t)(set[value / 8] | 1u << (value % 8));
+		if (!text[len])
+			break;
+		text += len + 1;
+	}
+	memcpy(bits, set, sizeof(set));
+	return true;
+}

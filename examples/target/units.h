@@ -23,6 +23,9 @@ bool parse_bool(const char *text, bool *value);
 /* Exactly 2 x @len hexadecimal digits, with hyphens anywhere between bytes. */
 bool parse_hex_bytes(const char *text, uint8_t *bytes, size_t len);
 
+/* Numbers up to 255 with + between them, at least one: sets bit n % 8 of byte n / 8 for each, of 32 bytes. */
+bool parse_opcodes(const char *text, uint8_t *bits);
+
 /* A list of processors: "0-2,5". *cpus is allocated, in the order of the text. */
 bool parse_cpu_list(const char *text, int **cpus, unsigned int *ncpus);
 

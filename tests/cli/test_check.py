@@ -125,6 +125,27 @@ MISTAKES = [
      'subsystems[0].namespaces[1].backend.size: (missing): this backend needs a size'),
     (S + 'namespaces.1', memory_namespace(2, '5K', block_size=4096),
      'subsystems[0].namespaces[1].backend.size: 5KiB: expected a multiple of the block size, 4096'),
+    (N + 'backend', {'type': 'nvme', 'serial': 'x'},
+     'subsystems[0].namespaces[0].device.path: disk.img: expected either a device, /dev/ngXnY, or a serial number, or the name of'),
+    (S + 'namespaces.1', {'nsid': 2, 'backend': {'type': 'nvme', 'serial': 'x', 'subnqn': 'nqn.x'}},
+     'subsystems[0].namespaces[1].device.path: (missing): expected either a device'),
+    (S + 'namespaces.1', {'nsid': 2, 'backend': {'type': 'nvme', 'subnqn': 'a b'}},
+     'subsystems[0].namespaces[1].backend.subnqn: a b: expected an NVMe Qualified Name'),
+    (S + 'namespaces.1', {'nsid': 2, 'backend': {'type': 'nvme', 'serial': 'x' * 21}},
+     'subsystems[0].namespaces[1].backend.serial: xxxxxxxxxxxxxxxxxxxxx: expected 1..20 printable ASCII characters'),
+    (S + 'namespaces.1', {'nsid': 2, 'backend': {'type': 'nvme', 'serial': 'x', 'nsid': 0}},
+     'subsystems[0].namespaces[1].backend.nsid: 0: expected a number, 1..'),
+    (S + 'namespaces.1', {'nsid': 2, 'backend': {'type': 'nvme', 'serial': 'x', 'admin': ['0xc1', '0x100']}},
+     'subsystems[0].namespaces[1].backend.admin: 0xc1+0x100: expected opcodes, 0x00..0xff, like 0xc1+0xc2'),
+    (S + 'namespaces.1', {'nsid': 2, 'backend': {'type': 'nvme', 'serial': 'x', 'admin': [[1]]}},
+     'subsystems[0].namespaces[1].backend.admin: [ [ 1 ] ]: expected one value, not an array'),
+    (S + 'namespaces.1', {'nsid': 2, 'backend': {'type': 'nvme', 'serial': 'x', 'reservations': 2}},
+     'subsystems[0].namespaces[1].backend.reservations: 2: expected 1 or 0'),
+    (N + 'backend', {'subnqn': 'nqn.x'}, 'subsystems[0].namespaces[0].backend.subnqn: nqn.x: is for the nvme backend only'),
+    (N + 'backend', {'reservations': True},
+     'subsystems[0].namespaces[0].backend.reservations: 1: is for the nvme and vfio backends only'),
+    (N + 'backend', {'admin': [128]},
+     'subsystems[0].namespaces[0].backend.admin: (given): is for the nvme and vfio backends only'),
     ('target.threads', 0, 'target.threads: 0: expected a number, 1..1024'),
     ('target.cpus', [0, 'x'], 'target.cpus: [ 0, "x" ]: expected one value, not an array'),
     ('target.poll', 'sometimes', 'target.poll: sometimes: expected one of: adaptive, always, never'),
@@ -159,6 +180,14 @@ class Check(Case):
                 self.assertEqual(status, 2, err)
                 self.assertIn('target.json: ', err)
                 self.assertIn(said, err)
+
+    def test_ssds_are_named_in_every_way(self):
+        for backend in ({'type': 'nvme', 'device': '/dev/ng0n1', 'nsid': 1}, {'type': 'nvme', 'serial': 'S4 EV', 'nsid': 2},
+                        {'type': 'nvme', 'subnqn': 'nqn.2014-08.org:x', 'reservations': True, 'admin': ['0xc1', 194]},
+                        {'type': 'vfio', 'address': '0000:01:00.0', 'reservations': '1', 'admin': '0x80+0xc1'}):
+            with self.subTest(backend=backend):
+                status, _, err = self.check(configuration({'nsid': 1, 'backend': backend}))
+                self.assertEqual((status, err), (0, ''))
 
     def test_all_mistakes_of_a_file_at_once(self):
         config = configuration(file_namespace(1, 'disk.img'))

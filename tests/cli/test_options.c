@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include <nvmft/backends.h>
+
 #include "field.h"
 #include "options.h"
 
@@ -139,9 +141,15 @@ static void namespace_kinds(void **state)
 	assert_string_equal(ns->address, "0000:01:00.0");
 	assert_int_equal(ns->device_nsid, 3);
 	assert_true(ns->read_only);
-	ns = namespace_of(w, s, "vfio:0000:01:00.0");
+	ns = namespace_of(w, s, "vfio:0000:01:00.0,iommu=type1");
 	assert_int_equal(w->r.errors, 0);
 	assert_string_equal(ns->address, "0000:01:00.0");
+	assert_int_equal(ns->iommu, NVMFT_VFIO_TYPE1);
+	ns = namespace_of(w, s, "vfio:0000:01:00.0,reservations,admin=0x80+0xc1");
+	assert_int_equal(w->r.errors, 0);
+	assert_true(ns->reservations);
+	assert_int_equal(ns->admin[0x80 / 8], 1);
+	assert_int_equal(ns->admin[0xc1 / 8], 2);
 	ns = namespace_of(w, s, "null:1TiB");
 	assert_int_equal(ns->backend, BACKEND_NULL);
 	assert_true(ns->bytes == 1ull << 40);
@@ -154,6 +162,36 @@ static void namespace_kinds(void **state)
 	assert_int_equal(w->r.errors, 0);
 	assert_string_equal(ns->path, "/dev/disk/by-path/pci-0000:00:01.0");
 	assert_int_equal(ns->uuid[0], 0x43);
+	config_free(c);
+}
+
+static void nvme_devices_have_many_names(void **state)
+{
+	static const struct {
+		const char *text, *path, *serial, *subnqn;
+		uint64_t nsid;
+	} names[] = {
+		{"nvme:/dev/ng0n1", "/dev/ng0n1", NULL, NULL, 0},
+		{"nvme:/dev/by=hand/1", "/dev/by=hand/1", NULL, NULL, 0},
+		{"nvme:serial=S4EV N0", NULL, "S4EV N0", NULL, 0},
+		{"nvme:serial=a/b", NULL, "a/b", NULL, 0},
+		{"nvme:serial=a/b/12", NULL, "a/b", NULL, 12},
+		{"nvme:subnqn=nqn.2014-08.org:x/y/3", NULL, NULL, "nqn.2014-08.org:x/y", 3},
+	};
+	struct config *c = config_new("c", false);
+	struct subsystem_config *s = config_add_subsystem(c, "");
+	struct world *w = *state;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct ns_config *ns = namespace_of(w, s, names[i].text);
+
+		assert_int_equal(w->r.errors, 0);
+		assert_int_equal(ns->backend, BACKEND_NVME);
+		assert_true(text_equal(ns->path, names[i].path));
+		assert_true(text_equal(ns->device_serial, names[i].serial));
+		assert_true(text_equal(ns->device_subnqn, names[i].subnqn));
+		assert_int_equal(ns->device_nsid, names[i].nsid);
+	}
 	config_free(c);
 }
 
@@ -171,6 +209,12 @@ static void says_what_is_wrong_with_a_namespace(void **state)
 		{"x,size=12Z", "c: size: 12Z: expected a size like 64MiB"},
 		{"", "c: path: \"\": expected something that is not empty\n"},
 		{"x,", "c: \"\": expected one of"},
+		{"nvme:serial=", "c: serial: \"\": expected 1..20 printable"},
+		{"nvme:serial=x/0", "c: nsid: 0: expected a number, 1.."},
+		{"nvme:subnqn=a b", "c: subnqn: a b: expected an NVMe Qualified Name"},
+		{"nvme:/dev/ng0n1,admin=0xc1+256", "c: admin: 0xc1+256: expected opcodes, 0x00..0xff"},
+		{"nvme:/dev/ng0n1,admin", "c: admin: \"\": expected opcodes"},
+		{"nvme:/dev/ng0n1,reservations=perhaps", "c: reservations: perhaps: expected 1 or 0"},
 	};
 	struct config *c = config_new("c", false);
 	struct subsystem_config *s = config_add_subsystem(c, "");
@@ -265,6 +309,7 @@ int main(void)
 		T(listens_on_every_address),
 		T(bad_listens),
 		T(namespace_kinds),
+		T(nvme_devices_have_many_names),
 		T(says_what_is_wrong_with_a_namespace),
 		T(hosts_close_the_door_to_others),
 		T(numbers_namespaces_around_given_ones),

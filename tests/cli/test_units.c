@@ -123,6 +123,21 @@ static void cpu_lists(void **state)
 		assert_false(parse_cpu_list(bad[i], &cpus, &n));
 }
 
+static void opcode_sets(void **state)
+{
+	static const char *const bad[] = {"", "+", "1+", "+1", "256", "0x100", "-1", "a", "1,2", "1++2", "000000001"};
+	uint8_t bits[32] = {0};
+
+	(void)state;
+	assert_true(parse_opcodes("0+0xFF+9", bits));
+	assert_int_equal(bits[0], 1);
+	assert_int_equal(bits[1], 2);
+	assert_int_equal(bits[31], 0x80);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(parse_opcodes(bad[i], bits));
+	assert_int_equal(bits[0], 1); /* a bad one leaves it alone */
+}
+
 static void sizes_in_words(void **state)
 {
 	char text[32];
@@ -145,6 +160,7 @@ int main(void)
 		cmocka_unit_test(truth),
 		cmocka_unit_test(hex_bytes),
 		cmocka_unit_test(cpu_lists),
+		cmocka_unit_test(opcode_sets),
 		cmocka_unit_test(sizes_in_words),
 	};
 
