@@ -325,12 +325,93 @@ static void dbbuf(struct model *m, const struct nvmft_sqe *sqe)
 		*dbbuf_at(m, m->shadows, i) = htole32(reg_read32(m->bar, REG_DOORBELLS + 4u * i));
 }
 
+static uint16_t create_cq(struct model *m, struct model_queue *q, const struct nvmft_sqe *sqe)
+{
+	if (m->no_queues)
+		return 0x101;
+	assert_false(q->cq_live);
+	m->creates++;
+	*q = (struct model_queue){
+		.cq_live = true,
+		.cq = prp(sqe, 0),
+		.cq_entries = (le32toh(sqe->cdw10) >> 16) + 1,
+		.phase = 1,
+	};
+	return 0;
+}
+
+static void create_sq(struct model *m, struct model_queue *q, const struct nvmft_sqe *sqe)
+{
+	assert_true(q->cq_live && !q->sq_live);
+	q->sq_live = true;
+	if (m->shadows)
+		reg_write32(m->bar, REG_DOORBELLS + 8u * (le32toh(sqe->cdw10) & 0xffff),
+			    MODEL_SEEN); /* it begins asleep */
+	q->sq = prp(sqe, 0);
+	q->sq_entries = (le32toh(sqe->cdw10) >> 16) + 1;
+}
+
+static void delete_cq(struct model *m, struct model_queue *q, uint16_t qid)
+{
+	assert_true(q->cq_live && !q->sq_live);
+	q->cq_live = false;
+	reg_write32(m->bar, REG_DOORBELLS + 8u * qid, 0);
+	reg_write32(m->bar, REG_DOORBELLS + 8u * qid + 4, 0);
+}
+
+/* 0; 101h, Invalid Queue Identifier. */
+static uint16_t queue_command(struct model *m, const struct nvmft_sqe *sqe)
+{
+	uint16_t qid = (uint16_t)le32toh(sqe->cdw10);
+	struct model_queue *q = &m->queues[qid <= MODEL_QUEUES ? qid : 0];
+
+	switch (sqe->opcode) {
+	case nvme_admin_create_cq:
+		return create_cq(m, q, sqe);
+	case nvme_admin_create_sq:
+		create_sq(m, q, sqe);
+		break;
+	case nvme_admin_delete_sq:
+		assert_true(q->sq_live);
+		q->sq_live = false;
+		break;
+	case nvme_admin_delete_cq:
+		delete_cq(m, q, qid);
+		break;
+	}
+	return 0;
+}
+
+static void abort_command(struct model *m, const struct nvmft_sqe *sqe)
+{
+	uint16_t qid = (uint16_t)le32toh(sqe->cdw10);
+
+	m->aborts++;
+	if (!qid) {
+		if (m->pass_held && !m->keep_pass_on_abort)
+			model_answer_pass(m, 0x07);
+		return;
+	}
+	for (unsigned int i = 0; i < m->nheld && !m->keep_io_on_abort; i++) {
+		if (m->held[i].qid == qid && le16toh(m->held[i].sqe.cid) == le32toh(sqe->cdw10) >> 16) {
+			model_answer(m, i, 0x07);
+			break;
+		}
+	}
+}
+
+static uint16_t get_log(struct model *m, const struct nvmft_sqe *sqe)
+{
+	log_page(m, sqe);
+	if (m->identify && (uint8_t)le32toh(sqe->cdw10) == 5)
+		return m->identify(m, sqe, model_at(m, prp(sqe, 0), 4096));
+	return m->log_status;
+}
+
 static void admin(struct model *m, const struct nvmft_sqe *sqe)
 {
-	uint16_t status = 0;
-	uint16_t cid = le16toh(sqe->cid), qid = (uint16_t)le32toh(sqe->cdw10);
-	struct model_queue *q = &m->queues[qid <= MODEL_QUEUES ? qid : 0];
-	uint32_t entries = (le32toh(sqe->cdw10) >> 16) + 1, dw0 = 0;
+	uint16_t status = 0, cid = le16toh(sqe->cid);
+	uint32_t dw0 = 0;
 
 	if (m->dead_admin)
 		return;
@@ -341,10 +422,7 @@ static void admin(struct model *m, const struct nvmft_sqe *sqe)
 			status = m->identify(m, sqe, model_at(m, prp(sqe, 0), 4096));
 		break;
 	case nvme_admin_get_log_page:
-		status = m->log_status;
-		log_page(m, sqe);
-		if (m->identify && (uint8_t)le32toh(sqe->cdw10) == 5)
-			status = m->identify(m, sqe, model_at(m, prp(sqe, 0), 4096));
+		status = get_log(m, sqe);
 		break;
 	case 0x7c:
 		status = m->dbbuf_status;
@@ -356,46 +434,8 @@ static void admin(struct model *m, const struct nvmft_sqe *sqe)
 			m->event_config = le32toh(sqe->cdw11);
 		dw0 = (m->granted - 1u) * 0x10001u;
 		break;
-	case nvme_admin_create_cq:
-		if (m->no_queues) {
-			status = 0x101;
-			break;
-		}
-		assert_false(q->cq_live);
-		m->creates++;
-		*q = (struct model_queue){.cq_live = true, .cq = prp(sqe, 0), .cq_entries = entries, .phase = 1};
-		break;
-	case nvme_admin_create_sq:
-		assert_true(q->cq_live && !q->sq_live);
-		q->sq_live = true;
-		if (m->shadows)
-			reg_write32(m->bar, REG_DOORBELLS + 8u * qid, MODEL_SEEN); /* it begins asleep */
-		q->sq = prp(sqe, 0);
-		q->sq_entries = entries;
-		break;
-	case nvme_admin_delete_sq:
-		assert_true(q->sq_live);
-		q->sq_live = false;
-		break;
-	case nvme_admin_delete_cq:
-		assert_true(q->cq_live && !q->sq_live);
-		q->cq_live = false;
-		reg_write32(m->bar, REG_DOORBELLS + 8u * qid, 0);
-		reg_write32(m->bar, REG_DOORBELLS + 8u * qid + 4, 0);
-		break;
 	case nvme_admin_abort_cmd:
-		m->aborts++;
-		if (!(uint16_t)le32toh(sqe->cdw10)) {
-			if (m->pass_held && !m->keep_pass_on_abort)
-				model_answer_pass(m, 0x07);
-			break;
-		}
-		for (unsigned int i = 0; i < m->nheld && !m->keep_io_on_abort; i++) {
-			if (m->held[i].qid == qid && le16toh(m->held[i].sqe.cid) == le32toh(sqe->cdw10) >> 16) {
-				model_answer(m, i, 0x07);
-				break;
-			}
-		}
+		abort_command(m, sqe);
 		break;
 	case nvme_admin_async_event:
 		m->events_wanted++;
@@ -408,6 +448,9 @@ static void admin(struct model *m, const struct nvmft_sqe *sqe)
 		if (!m->hold_pass)
 			model_answer_pass(m, 0);
 		return;
+	default:
+		status = queue_command(m, sqe);
+		break;
 	}
 	model_post(m, 0, cid, status, dw0);
 }
