@@ -290,6 +290,9 @@ static uint64_t sleep_time(struct ctrl *ctrl)
 
 uint64_t nvmft_ctrl_step(struct ctrl *ctrl)
 {
+	/* First: a queue may be closed, and this said, while the rest goes on, and then it is for the next step. */
+	bool stop = to_stop(ctrl);
+
 	if (ctrl->ended)
 		return STEP_ENDED;
 	look_at_bus(ctrl);
@@ -300,7 +303,7 @@ uint64_t nvmft_ctrl_step(struct ctrl *ctrl)
 	nvmft_pass_step(ctrl);
 	nvmft_event_step(ctrl);
 	pairs_step(ctrl);
-	if (!to_stop(ctrl))
+	if (!stop)
 		return sleep_time(ctrl);
 	if (ctrl_state(ctrl) == CTRL_LIVE)
 		nvmft_ctrl_shut_down(ctrl);
