@@ -2,12 +2,9 @@
 #include "conf.h"
 
 #include <endian.h>
-#include <fcntl.h>
-#include <linux/nvme_ioctl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define BUF_LEN (CONF_MAX_IO + 8192)
@@ -33,15 +30,10 @@ static const struct conf_kind varied[] = {
 };
 
 /* Where there is a device to test; of its block size. */
-static const struct conf_kind device_kinds[] = {
-	{CONF_NVME, CONF_BARE},
-	{CONF_NVME, CONF_LOG},
-	{CONF_NVME, CONF_POOR},
-	{CONF_NVME, CONF_LATE},
-};
+static const enum conf_wrap device_wraps[] = {CONF_BARE, CONF_LOG, CONF_POOR, CONF_LATE};
 
-static const char *const base_names[] = {"null", "memory",  "file",   "file-buffered",
-					 "nvme", "minimal", "polled", "thread"};
+static const char *const base_names[] = {"null", "memory",  "file",   "file-buffered", "nvme",
+					 "vfio", "minimal", "polled", "thread"};
 static const char *const wrap_names[] = {"", "+log", "+poor", "+late", "+error"};
 
 static void kind_name(char *name, size_t size, const struct conf_kind *kind)
@@ -61,38 +53,64 @@ void conf_make_file(char *path, uint64_t bytes)
 	close(fd);
 }
 
-/* "BLOCK:PATH" */
-static const char *device(uint32_t *block_size)
+/* The device to test, if any: what stands behind BLOCK: in one of two variables. */
+static const char *device(enum conf_base *base, uint32_t *block_size)
 {
-	const char *text = getenv("NVMFT_TEST_NVME"), *colon = text ? strchr(text, ':') : NULL;
+	const char *nvme = getenv("NVMFT_TEST_NVME"), *vfio = getenv("NVMFT_TEST_VFIO"), *text = nvme ? nvme : vfio;
+	const char *colon = text ? strchr(text, ':') : NULL;
 
 	if (!colon)
 		return NULL;
+	*base = nvme ? CONF_NVME : CONF_VFIO;
 	*block_size = (uint32_t)strtoul(text, NULL, 10);
 	return colon + 1;
 }
 
-/* As empty as a new file. */
-static void clear_device(const char *path, uint32_t block_size)
+/* As empty as a new file. By the backend itself, as only it can reach every device. */
+static void clear_device(const struct conf *c)
 {
-	struct nvme_passthru_cmd cmd = {.opcode = TH_WRITE_ZEROES, .cdw12 = CONF_BYTES / block_size - 1};
-	int fd = open(path, O_RDWR);
+	struct conf *clear = calloc(1, sizeof(*clear));
 
-	if (fd >= 0)
-		cmd.nsid = (uint32_t)ioctl(fd, NVME_IOCTL_ID);
-	if (fd < 0 || ioctl(fd, NVME_IOCTL_IO_CMD, &cmd) != 0)
-		fail_msg("%s cannot be zeroed", path);
-	close(fd);
+	assert_non_null(clear);
+	clear->block_size = c->block_size;
+	clear->ops = c->ops;
+	clear->ops_opts = c->ops_opts;
+	conf_start(clear, NULL, NULL);
+	for (uint64_t lba = 0; lba < c->blocks; lba += conf_max_blocks(c))
+		assert_int_equal(conf_rw(clear, TH_WRITE_ZEROES, lba, conf_max_blocks(c), 0), 0);
+	conf_end(clear);
+}
+
+/* ADDRESS/NSID */
+static void choose_vfio(struct conf *c, const char *text)
+{
+	size_t len = strcspn(text, "/");
+
+	assert_true(len < sizeof(c->address) && text[len]);
+	memcpy(c->address, text, len);
+	c->vfio_opts = (struct nvmft_vfio_nvme_opts){
+		.size = sizeof(c->vfio_opts),
+		.address = c->address,
+		.nsid = (uint32_t)strtoul(text + len + 1, NULL, 10),
+	};
+	c->ops = nvmft_backend_vfio_nvme();
+	c->ops_opts = &c->vfio_opts;
 }
 
 static void choose_device(struct conf *c)
 {
+	enum conf_base base;
 	uint32_t block_size;
+	const char *text = device(&base, &block_size);
 
-	c->nvme_opts = (struct nvmft_uring_nvme_opts){.size = sizeof(c->nvme_opts), .device = device(&block_size)};
-	clear_device(c->nvme_opts.device, block_size);
-	c->ops = nvmft_backend_uring_nvme();
-	c->ops_opts = &c->nvme_opts;
+	if (base == CONF_VFIO) {
+		choose_vfio(c, text);
+	} else {
+		c->nvme_opts = (struct nvmft_uring_nvme_opts){.size = sizeof(c->nvme_opts), .device = text};
+		c->ops = nvmft_backend_uring_nvme();
+		c->ops_opts = &c->nvme_opts;
+	}
+	clear_device(c);
 }
 
 static void choose_base(struct conf *c)
@@ -121,6 +139,7 @@ static void choose_base(struct conf *c)
 		c->ops_opts = &c->file_opts;
 		break;
 	case CONF_NVME:
+	case CONF_VFIO:
 		choose_device(c);
 		break;
 	case CONF_MINIMAL:
@@ -319,12 +338,11 @@ static void plan_kind(struct plan *plan, const struct conf_kind *kind, enum th_t
 	}
 }
 
-static void plan_device(struct plan *plan, uint32_t block_size)
+static void plan_device(struct plan *plan, enum conf_base base, uint32_t block_size)
 {
-	for (size_t k = 0; k < sizeof(device_kinds) / sizeof(device_kinds[0]); k++) {
-		struct conf_kind kind = device_kinds[k];
+	for (size_t k = 0; k < sizeof(device_wraps) / sizeof(device_wraps[0]); k++) {
+		struct conf_kind kind = {base, device_wraps[k], block_size, TH_LOOPBACK};
 
-		kind.block_size = block_size;
 		plan_kind(plan, &kind, TH_LOOPBACK);
 		plan_kind(plan, &kind, TH_TCP);
 	}
@@ -335,11 +353,12 @@ int conf_run(const char *area, const struct conf_test *tests, size_t n)
 	size_t nkinds = sizeof(kinds) / sizeof(kinds[0]), nvaried = sizeof(varied) / sizeof(varied[0]);
 	size_t most = n * (nkinds * 2 + nvaried * TH_TRANSPORTS);
 	struct plan plan = {tests, n, calloc(most, sizeof(*plan.all)), calloc(most, sizeof(*plan.cells)), 0};
+	enum conf_base base;
 	uint32_t block_size;
 	int failed = 1;
 
-	if (plan.all && plan.cells && device(&block_size)) {
-		plan_device(&plan, block_size);
+	if (plan.all && plan.cells && device(&base, &block_size)) {
+		plan_device(&plan, base, block_size);
 		failed = _cmocka_run_group_tests(area, plan.all, plan.n, NULL, NULL);
 	} else if (plan.all && plan.cells) {
 		for (size_t k = 0; k < nkinds; k++)

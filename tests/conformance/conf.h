@@ -3,10 +3,11 @@
 #define NVMFT_TESTS_CONF_H
 
 /*
- * The same tests over every backend, bare and wrapped, and over every transport. A test finds in *state a struct conf: a target that serves one
- * namespace of its kind (NSID 1), and a connected controller with one I/O queue.
+ * The same tests over every backend, bare and wrapped, and over every transport. A test finds in *state a struct conf:
+ * a target that serves one namespace of its kind (NSID 1), and a connected controller with one I/O queue.
  *
- * A device is tested alone: with NVMFT_TEST_NVME=BLOCK:PATH in the environment, /dev/ngXnY of CONF_BYTES is overwritten.
+ * A device is tested alone, and overwritten: with NVMFT_TEST_NVME=BLOCK:PATH in the environment /dev/ngXnY, with
+ * NVMFT_TEST_VFIO=BLOCK:ADDRESS/NSID a namespace through VFIO; of CONF_BYTES.
  */
 
 #include <setjmp.h>
@@ -24,7 +25,17 @@
 #define CONF_LOG_ENTRIES 4096
 #define CONF_LAYERS 3
 
-enum conf_base { CONF_NULL, CONF_MEMORY, CONF_FILE, CONF_FILE_BUFFERED, CONF_NVME, CONF_MINIMAL, CONF_POLLED, CONF_THREAD };
+enum conf_base {
+	CONF_NULL,
+	CONF_MEMORY,
+	CONF_FILE,
+	CONF_FILE_BUFFERED,
+	CONF_NVME,
+	CONF_VFIO,
+	CONF_MINIMAL,
+	CONF_POLLED,
+	CONF_THREAD
+};
 
 enum conf_wrap {
 	CONF_BARE,
@@ -50,12 +61,14 @@ struct conf {
 	uint32_t block_size;
 	uint64_t blocks;
 	char path[64]; /* of a file */
+	char address[32];
 
 	/* options of the backend, for tests that open it with changes */
 	struct nvmft_null_opts null_opts;
 	struct nvmft_memory_opts memory_opts;
 	struct nvmft_file_opts file_opts;
 	struct nvmft_uring_nvme_opts nvme_opts;
+	struct nvmft_vfio_nvme_opts vfio_opts;
 	struct toy_opts toy_opts;
 	const struct nvmft_backend_ops *ops;
 	const void *ops_opts;

@@ -47,7 +47,7 @@ static void test_remove_and_add(void **state)
 
 	conf_write_seed(c, 0, 4, 1);
 	add_again(c, false);
-	if (c->path[0] || c->kind.base == CONF_NVME)
+	if (c->path[0] || c->kind.base == CONF_NVME || c->kind.base == CONF_VFIO)
 		conf_check_seed(c, 0, 4, 1);
 	else
 		conf_check_zero(c, 0, 4);

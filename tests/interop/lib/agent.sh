@@ -53,6 +53,9 @@ host_kill9() { host_signal KILL && { target_wait 5; [ $? = 137 ]; }; } 2> /dev/n
 host_term() { host_signal TERM && target_wait "${1:-10}"; } # [SECONDS]; exit status of the target
 host_reload() { host_signal HUP; }
 
+# qmp COMMAND [NAME=VALUE...]: ask QEMU, e.g. device_del id=hot
+host_qmp() { python3 "$here/lib/qmp.py" "$run_dir/qmp" "$@"; }
+
 # Stop the guest for SECONDS; prints how many connections the target then still has.
 host_freeze() {
 	kill -STOP "$guest_pid"

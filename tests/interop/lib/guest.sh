@@ -33,7 +33,7 @@ $2"
 }
 refused() { # refused WHAT COMMAND...: the command must fail; its output is left in $REFUSAL
 	local w=$1; shift
-	if REFUSAL=$("$@" 2>&1); then fail "$w succeeded: $REFUSAL"; fi
+	if REFUSAL=$(set +x; "$@" 2>&1); then fail "$w succeeded: $REFUSAL"; fi
 	echo "ok: $w refused: $REFUSAL"
 }
 within() { # within SECONDS WHAT COMMAND...: the command succeeds before the time is over
@@ -144,6 +144,7 @@ find_disk() {
 	return 1
 }
 no_disk() { ! find_disk "$1" "${2:-$NQN}"; }
+does_io() { [ "$(awk '{ print $1 + $5 }' "/sys/block/${1#/dev/}/stat")" -gt "${2:-200}" ]; } # DISK [SO MANY SO FAR]
 size_is() { [ "$(blockdev --getsize64 "$1")" = "$2" ]; }
 random_file() { head -c "$2" /dev/urandom > "$1"; } # random_file PATH BYTES
 
@@ -158,7 +159,7 @@ verify() {
 }
 # The same in the background; fio_wait gives its verdict.
 verify_start() {
-	verify "$@" > verify.out 2>&1 &
+	(set +x; verify "$@") > verify.out 2>&1 &
 	FIO=$!
 	sleep 1
 	kill -0 $FIO || fail "fio ended early: $(cat verify.out)"
@@ -183,7 +184,10 @@ inner_target() {
 	inner_start --listen tcp:127.0.0.1:$PORT --subsystem $NQN "$@"
 }
 inner_start() {
-	LD_LIBRARY_PATH=/tmp/bin /tmp/bin/nvmft-target "$@" > inner.log 2>&1 &
+	# Here and not in the background, where it may be late: the log of the target before also says that it is ready.
+	[ ! -s inner.log ] || cat inner.log >> inner.old
+	: > inner.log
+	LD_LIBRARY_PATH=/tmp/bin /tmp/bin/nvmft-target "$@" >> inner.log 2>&1 &
 	INNER=$!
 	local t=100
 	until grep -qx ready inner.log; do
@@ -193,6 +197,20 @@ inner_start() {
 	done
 }
 inner_connect() { connect -a 127.0.0.1 "$@" > /dev/null; }
+# Two connections, used in turn: where the guest has one processor, each has one I/O queue, of a thread of its own.
+inner_connect_twice() {
+	local s
+	inner_connect -i 2
+	inner_connect -i 2 --duplicate-connect
+	for s in /sys/class/nvme-subsystem/*; do
+		[ "$(cat "$s/subsysnqn")" != $NQN ] || echo round-robin > "$s/iopolicy"
+	done
+}
+# As whoever restarts a program, wait for its end: until then it has the device.
+inner_kill9() {
+	kill -9 $INNER
+	wait $INNER || :
+}
 inner_end() {
 	kill $INNER
 	wait $INNER || fail "the target ended with status $?: $(cat inner.log)"
@@ -201,7 +219,66 @@ inner_end() {
 ssd() {
 	local b
 	modprobe nvme
-	b=$(disk "$1" nqn.2019-08.org.qemu:NVMFT-SSD) && echo "/dev/ng${b#/dev/nvme}"
+	b=$(disk "$1" nqn.2019-08.org.qemu:${2:-NVMFT-SSD}) && echo "/dev/ng${b#/dev/nvme}"
+}
+
+# pci SERIAL [N]: PCI address of the first or N-th controller of an emulated SSD, while the kernel's driver has it
+pci() {
+	local c
+	modprobe nvme
+	within 10 "a controller of $1" eval "grep -q $1 /sys/class/nvme/nvme*/serial" >&2
+	for c in $(grep -l "$1" /sys/class/nvme/nvme*/serial); do
+		basename "$(readlink -f "${c%/serial}/device")"
+	done | sort | sed -n "${2:-1}p" | grep .
+}
+driver_of() { basename "$(readlink "/sys/bus/pci/devices/$1/driver")"; }
+# vfio_bind ADDRESS..., vfio_back ADDRESS...: what docs/nvme-ssds.md says
+vfio_bind() { vfio_move --bind vfio-pci "$@"; }
+vfio_back() { vfio_move --back nvme "$@"; }
+vfio_move() {
+	local how=$1 driver=$2 a
+	shift 2
+	inner_programs
+	for a; do
+		/tmp/bin/nvme-devices $how $a > commands || fail "no commands: nvme-devices $how $a"
+		sh -e commands
+		eq "driver of $a" "$(driver_of $a)" $driver
+	done
+}
+# kernel_disk SERIAL NSID: the block device by which the guest's own driver has a namespace of an SSD
+kernel_disk() { disk "$2" "nqn.2019-08.org.qemu:$1"; }
+# inner_restart NAMESPACES...: what follows inner_kill9
+inner_restart() { inner_start --listen tcp:127.0.0.1:$PORT --subsystem $NQN "$@"; }
+no_dma_fault() { hasnt "kernel log" "$(dmesg)" 'DMAR:.*[Ff]ault|DMAR.*(Read|Write).*fault'; }
+
+# copy OPERANDS OF dd: with GNU dd, which knows direct I/O; what it says only if it fails
+copy() {
+	/usr/bin/dd "$@" 2> dd.out || fail "dd $*: $(cat dd.out)"
+}
+# verify_all DISKS [-- FIO OPTIONS]: verify on all at the same time
+verify_all() {
+	verify_all_start "$@"
+	verify_all_wait
+}
+verify_all_start() {
+	local d disks=
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do disks="$disks $1"; shift; done
+	[ $# = 0 ] || shift
+	FIOS=
+	for d in $disks; do
+		mkdir -p "of-${d##*/}"
+		(set +x; cd "of-${d##*/}"; verify $d "$@") > "of-${d##*/}.out" 2>&1 &
+		FIOS="$FIOS $!:${d##*/}"
+	done
+	sleep 1
+}
+verify_all_wait() {
+	local f
+	for f in $FIOS; do
+		wait "${f%:*}" || fail "fio on ${f#*:}: $(cat "of-${f#*:}.out")"
+		echo "ok: fio on ${f#*:}"
+		cat "of-${f#*:}.out"
+	done
 }
 
 # A private extension, see README.md.

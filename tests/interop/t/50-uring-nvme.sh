@@ -59,5 +59,28 @@ commands() { # commands NSID BLOCKS (in 8 KiB)
 }
 commands 1 16
 commands 2 2
+
+say "commands that only the device can do"
+d=$(disk 2)
+oncs() { nvme id-ctrl $1 -o json | jq ".oncs / $2 | floor % 2"; }
+eq "Verify" "$(oncs $d 128)" "$(oncs $s2 128)"
+eq "Copy" "$(oncs $d 256)" "$(oncs $s2 256)"
+eq "Write Uncorrectable" "$(oncs $d 2)" "$(oncs $s2 2)"
+if [ "$(oncs $d 128)" = 1 ]; then
+	nvme verify $d -s 0 -c 7
+	refused "Verify behind the end" nvme verify $d -s 16384 -c 7
+fi
+if [ "$(oncs $d 256)" = 1 ]; then
+	for k in mssrl mcl msrc; do
+		eq "$k" "$(nvme id-ns $d -o json | jq .$k)" "$(nvme id-ns $s2 -o json | jq .$k)"
+	done
+	nvme write $d -s 100 -c 1 -z 8192 -d a
+	nvme write $d -s 110 -c 1 -z 8192 -d b
+	nvme copy $d --sdlba=200 --slbs=110,100 --blocks=1,1
+	nvme read $d -s 200 -c 1 -z 8192 -d got > /dev/null
+	cmp b got
+	nvme read $d -s 202 -c 1 -z 8192 -d got > /dev/null
+	cmp a got
+fi
 cat inner.log
 inner_end
