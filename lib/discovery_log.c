@@ -55,6 +55,16 @@ static bool entry_address(struct nvmf_disc_log_entry *entry, const struct disc_r
 	return true;
 }
 
+/* Whoever listens by librdmacm has hosts connect by RDMA_CM to reliable connections. */
+static void entry_tsas(struct nvmf_disc_log_entry *entry)
+{
+	if (entry->trtype != NVMF_TRTYPE_RDMA)
+		return;
+	entry->tsas.rdma.qptype = NVMF_RDMA_QPTYPE_CONNECTED;
+	entry->tsas.rdma.prtype = NVMF_RDMA_PRTYPE_NOT_SPECIFIED;
+	entry->tsas.rdma.cms = NVMF_RDMA_CMS_RDMA_CM;
+}
+
 static void entry_init(struct nvmf_disc_log_entry *entry, uint8_t subtype, uint8_t trtype, uint16_t portid,
 		       const char *nqn)
 {
@@ -66,6 +76,7 @@ static void entry_init(struct nvmf_disc_log_entry *entry, uint8_t subtype, uint8
 	entry->cntlid = htole16(NVMFT_CNTLID_DYNAMIC);
 	entry->asqsz = htole16(DISC_ASQSZ);
 	memcpy(entry->subnqn, nqn, strnlen(nqn, NVMFT_NQN_MAX));
+	entry_tsas(entry);
 }
 
 static bool self_entry(struct nvmf_disc_log_entry *entry, const struct disc_reader *reader,

@@ -105,7 +105,7 @@ static void io_part(struct nvme_id_ctrl *id, const struct nvmft_ctrl *ctrl)
 	id->ioccsz = htole32((uint32_t)(sizeof(struct nvmft_sqe) + in_capsule) / 16);
 	id->iorcsz = htole32(sizeof(struct nvmft_cqe) / 16);
 	id->fcatt = ctrl->is_static ? FCATT_STATIC : 0;
-	id->msdbd = 1;
+	id->msdbd = ctrl->port->ops.msdbd ? ctrl->port->ops.msdbd : 1;
 }
 
 void nvmft_identify_ctrl(struct request *req)

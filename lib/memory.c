@@ -187,11 +187,15 @@ static struct pool_slab *slab_create(struct nvmft_poll_group *group)
 	region = slab_region(slab);
 	if (nvmft_channels_region_add(group, &region))
 		goto out_unmap;
+	if (nvmft_transports_region_add(group, &region))
+		goto out_remove;
 	pool->regions[slab->region] = slab;
 	pool_empty_add(pool, slab);
 	counter_add(&group->counters.pool_bytes, SLAB_BYTES);
 	return slab;
 
+out_remove:
+	nvmft_channels_region_remove(group, &region);
 out_unmap:
 	munmap(slab->base, SLAB_BYTES);
 out_free:
@@ -203,6 +207,7 @@ static void slab_destroy(struct nvmft_poll_group *group, struct pool_slab *slab)
 {
 	struct nvmft_region region = slab_region(slab);
 
+	nvmft_transports_region_remove(group, &region);
 	nvmft_channels_region_remove(group, &region);
 	LIST_REMOVE(slab, link);
 	pool_empty_del(&group->pool, slab);
@@ -230,18 +235,12 @@ static struct pool_slab *pool_slab(struct nvmft_poll_group *group, uint32_t clas
 	return slab;
 }
 
-int nvmft_pool_get(struct nvmft_poll_group *group, size_t len, bool privileged, struct nvmft_iov *iov)
+static int pool_take(struct nvmft_poll_group *group, size_t len, struct nvmft_iov *iov)
 {
 	struct pool *pool = &group->pool;
-	struct pool_slab *slab;
-	uint32_t class;
+	uint32_t class = class_of(len);
+	struct pool_slab *slab = pool_slab(group, class);
 
-	assert(len && len <= SLAB_BYTES);
-	class = class_of(len);
-	/* One buffer is always granted: a limit below a command's size must not stop it for ever. */
-	if (pool->used && pool->used + class_bytes(class) > pool->limit && !privileged)
-		return -EAGAIN;
-	slab = pool_slab(group, class);
 	if (!slab)
 		return -ENOMEM;
 	if (slab->nfree == slab_pieces(class))
@@ -252,12 +251,53 @@ int nvmft_pool_get(struct nvmft_poll_group *group, size_t len, bool privileged, 
 	iov->base = slab->base + ((size_t)slab->free[slab->nfree] << (POOL_MIN_SHIFT + class));
 	iov->len = (uint32_t)len;
 	iov->region = slab->region;
-	pool->used += class_bytes(class);
 	counter_add(&group->counters.data_bytes, class_bytes(class));
 	return 0;
 }
 
+static bool pool_full(const struct pool *pool, size_t len)
+{
+	/* One buffer is always granted: a limit below a command's size must not stop it for ever. */
+	return pool->used && pool->used + class_bytes(class_of(len)) > pool->limit;
+}
+
+void nvmft_pool_adopt(struct nvmft_poll_group *group, const struct nvmft_iov *iov)
+{
+	group->pool.used += class_bytes(group->pool.regions[iov->region]->class);
+}
+
+int nvmft_pool_get(struct nvmft_poll_group *group, size_t len, bool privileged, struct nvmft_iov *iov)
+{
+	int ret;
+
+	assert(len && len <= SLAB_BYTES);
+	if (!privileged && pool_full(&group->pool, len))
+		return -EAGAIN;
+	ret = pool_take(group, len, iov);
+	if (!ret)
+		nvmft_pool_adopt(group, iov);
+	return ret;
+}
+
+/*
+ * What transports receive into is not counted against the limit, or it would be taken from I/O for good: only they know
+ * when it is not needed.
+ */
+int nvmft_buffer_get(struct nvmft_poll_group *group, size_t len, bool beyond, struct nvmft_iov *iov)
+{
+	assert(len && len <= SLAB_BYTES);
+	if (!beyond && pool_full(&group->pool, len))
+		return -EAGAIN;
+	return pool_take(group, len, iov);
+}
+
 void nvmft_pool_put(struct nvmft_poll_group *group, const struct nvmft_iov *iov)
+{
+	group->pool.used -= class_bytes(group->pool.regions[iov->region]->class);
+	nvmft_buffer_put(group, iov);
+}
+
+void nvmft_buffer_put(struct nvmft_poll_group *group, const struct nvmft_iov *iov)
 {
 	struct pool *pool = &group->pool;
 	struct pool_slab *slab = pool->regions[iov->region];
@@ -267,7 +307,6 @@ void nvmft_pool_put(struct nvmft_poll_group *group, const struct nvmft_iov *iov)
 		LIST_INSERT_HEAD(&pool->partial[class], slab, link);
 	slab->free[slab->nfree++] =
 		(uint16_t)((size_t)((unsigned char *)iov->base - slab->base) >> (POOL_MIN_SHIFT + class));
-	pool->used -= class_bytes(class);
 	counter_add(&group->counters.data_bytes, -(uint64_t)class_bytes(class));
 	if (slab->nfree < slab_pieces(class))
 		return;

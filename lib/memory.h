@@ -51,6 +51,9 @@ int nvmft_pool_get(struct nvmft_poll_group *group, size_t len, bool privileged, 
 /* nvmft_pool_put() - give it back; requests that wait for buffers may go on at the end of the pass */
 void nvmft_pool_put(struct nvmft_poll_group *group, const struct nvmft_iov *iov);
 
+/* A buffer that nvmft_buffer_get() gave to a transport becomes one of a command. */
+void nvmft_pool_adopt(struct nvmft_poll_group *group, const struct nvmft_iov *iov);
+
 /* Call @fn for each region that there is, until it returns something other than 0, which is returned. */
 int nvmft_pool_each_region(struct nvmft_poll_group *group, int (*fn)(void *ctx, const struct nvmft_region *region),
 			   void *ctx);

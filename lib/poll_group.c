@@ -92,6 +92,52 @@ int nvmft_poll_group_fd(struct nvmft_poll_group *group)
 	return group->ring.event_fd;
 }
 
+static int region_add(void *ctx, const struct nvmft_region *region)
+{
+	struct group_transport *gt = ctx;
+
+	return gt->ops.region_add ? gt->ops.region_add(&gt->pub, region) : 0;
+}
+
+int nvmft_transports_region_add(struct nvmft_poll_group *group, const struct nvmft_region *region)
+{
+	struct group_transport *gt, *refuses;
+	int ret = 0;
+
+	for (gt = group->transports; gt; gt = gt->next) {
+		ret = region_add(gt, region);
+		if (ret)
+			break;
+	}
+	refuses = gt;
+	for (gt = group->transports; ret && gt != refuses; gt = gt->next)
+		if (gt->ops.region_add)
+			gt->ops.region_remove(&gt->pub, region);
+	return ret;
+}
+
+void nvmft_transports_region_remove(struct nvmft_poll_group *group, const struct nvmft_region *region)
+{
+	struct group_transport *gt;
+
+	for (gt = group->transports; gt; gt = gt->next)
+		if (gt->ops.region_add)
+			gt->ops.region_remove(&gt->pub, region);
+}
+
+static int group_transport_start(struct group_transport *gt)
+{
+	int ret = gt->ops.group_init ? gt->ops.group_init(&gt->pub) : 0;
+
+	if (ret)
+		return ret;
+	/* A transport that refuses one gives up those that it has in group_fini. */
+	ret = nvmft_pool_each_region(gt->pub.group, region_add, gt);
+	if (ret && gt->ops.group_fini)
+		gt->ops.group_fini(&gt->pub);
+	return ret;
+}
+
 static struct group_transport *group_transport_create(struct nvmft_poll_group *group,
 						      const struct nvmft_transport_ops *ops)
 {
@@ -104,7 +150,7 @@ static struct group_transport *group_transport_create(struct nvmft_poll_group *g
 	gt->pub.ops = &gt->ops;
 	gt->pub.priv = gt->priv;
 	gt->request_size = (sizeof(struct request) + ops->request_size + 63) & ~(size_t)63;
-	if (ops->group_init && ops->group_init(&gt->pub) != 0) {
+	if (group_transport_start(gt) != 0) {
 		free(gt);
 		return NULL;
 	}

@@ -118,6 +118,9 @@ void nvmft_group_wake(struct nvmft_poll_group *group); /* any thread: look again
 
 /* poll_group.c */
 struct group_transport *nvmft_group_transport(struct nvmft_poll_group *group, const struct nvmft_transport_ops *ops);
+/* The pool got a region, or gives one up, as nvmft_channels_region_add() tells backends. */
+int nvmft_transports_region_add(struct nvmft_poll_group *group, const struct nvmft_region *region);
+void nvmft_transports_region_remove(struct nvmft_poll_group *group, const struct nvmft_region *region);
 /* The end of a group in two steps: give up namespaces and the view; free the rest. */
 void nvmft_poll_group_release(struct nvmft_poll_group *group);
 void nvmft_poll_group_free(struct nvmft_poll_group *group);

@@ -73,10 +73,14 @@ static void request_reset(struct request *req, struct nvmft_queue *queue)
 	req->pub.dir = NVMFT_DIR_NONE;
 	req->pub.sgl = NVMFT_SGL_NONE;
 	req->pub.borrowed = false;
+	req->pub.segment_len = 0;
+	req->pub.segment_status = 0;
+	req->pub.given.base = NULL;
 	req->hashed = false;
 	req->aborted = false;
 	req->lent = false;
 	req->pooled = false;
+	req->arrived = false;
 	req->lend = false;
 	req->want_bounce = false;
 	req->iov_bounce.base = NULL;
@@ -131,6 +135,8 @@ static void request_give_back_memory(struct request *req)
 		req->channel->ns->ops.lend_end(&req->channel->pub, &req->io);
 	if (req->pooled)
 		request_put_own(req);
+	if (req->pub.given.base)
+		nvmft_buffer_put(group, &req->pub.given);
 	if (req->iov_bounce.base)
 		nvmft_pool_put(group, &req->iov_bounce);
 	if (req->channel)
@@ -208,9 +214,30 @@ static bool request_over_share(const struct request *req)
 	return queue->held + 2 * request_pages(req) > left;
 }
 
+/* It exists already, so no limit keeps the command from it. */
+static void request_take_given(struct request *req)
+{
+	if (!req->pub.given.base || req->pub.sgl != NVMFT_SGL_IN_CAPSULE)
+		return;
+	req->iov_own = req->pub.given;
+	req->iov_own.len = req->pub.data_len;
+	req->pub.given.base = NULL;
+	nvmft_pool_adopt(req_group(req), &req->iov_own);
+	req->pooled = true;
+	req->arrived = true;
+	req->pub.queue->held += request_pages(req);
+	req->pub.iov = &req->iov_own;
+	req->pub.iovcnt = 1;
+}
+
+static bool request_wants_own(const struct request *req)
+{
+	return !req->pub.borrowed && !req->lend && !req->arrived;
+}
+
 static bool request_wants_buffers(const struct request *req)
 {
-	return (!req->pub.borrowed && !req->lend) || req->want_bounce;
+	return request_wants_own(req) || req->want_bounce;
 }
 
 /* Both buffers or none, so that requests cannot hold one each and wait for the other's. */
@@ -220,7 +247,7 @@ static int request_grant(struct request *req)
 	bool privileged = request_privileged(req);
 	int ret;
 
-	if (!req->pub.borrowed && !req->lend) {
+	if (request_wants_own(req)) {
 		if (!privileged && request_over_share(req))
 			return -EAGAIN;
 		ret = nvmft_pool_get(group, req->pub.data_len, privileged, &req->iov_own);
@@ -237,7 +264,7 @@ static int request_grant(struct request *req)
 	if (!ret)
 		return 0;
 	req->iov_bounce.base = NULL;
-	if (req->pooled)
+	if (req->pooled && !req->arrived)
 		request_put_own(req);
 	return ret;
 }
@@ -270,7 +297,7 @@ static void request_with_buffers(struct request *req)
 	/* What the core answers itself may be shorter than what was asked for: the rest must not be somebody else's data. */
 	if (req->pub.dir == NVMFT_DIR_TO_HOST && request_of_core(req))
 		request_clear_data(req);
-	if (req->pub.dir == NVMFT_DIR_FROM_HOST && !req->pub.borrowed) {
+	if (req->pub.dir == NVMFT_DIR_FROM_HOST && !req->pub.borrowed && !req->arrived) {
 		assert(req->state == REQ_RECEIVED || req->state == REQ_WAIT_BUFFERS);
 		req->state = REQ_FETCHING;
 		req->pub.queue->fetching += req->pub.sgl != NVMFT_SGL_IN_CAPSULE;
@@ -339,6 +366,7 @@ static bool request_begin(struct request *req)
 		request_run(req);
 		return true;
 	}
+	request_take_given(req);
 	if (!request_wants_buffers(req))
 		ret = 0;
 	else

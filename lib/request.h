@@ -32,6 +32,7 @@ struct request {
 	bool aborted;             /* an Abort asked for its end: reported as Command Abort Requested if that is still possible */
 	bool lent;                /* @io.iov are pages of the backend, to be given back at release */
 	bool pooled;              /* @iov_own is from the group's pool */
+	bool arrived;             /* and was the transport's, with the host's data in it */
 	bool lend;                /* set by parse: the backend will lend its pages, so that start() grants no buffer */
 	bool want_bounce;         /* set by parse: @iov_bounce is to be granted too, as long as the data */
 	uint16_t error_loc; /* SQE_LOC() of the field at fault, or NO_LOC */

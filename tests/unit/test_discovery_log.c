@@ -165,6 +165,20 @@ static void an_entry_says_how_to_connect(void **state)
 	free(w);
 }
 
+static void an_rdma_entry_says_what_connects(void **state)
+{
+	struct world *w = make();
+
+	(void)state;
+	w->ctrl.port = &w->ports[2];
+	walk(w);
+	assert_int_equal(w->entries[0].trtype, NVMF_TRTYPE_RDMA);
+	assert_int_equal(w->entries[0].tsas.rdma.qptype, NVMF_RDMA_QPTYPE_CONNECTED);
+	assert_int_equal(w->entries[0].tsas.rdma.prtype, NVMF_RDMA_PRTYPE_NOT_SPECIFIED);
+	assert_int_equal(w->entries[0].tsas.rdma.cms, NVMF_RDMA_CMS_RDMA_CM);
+	free(w);
+}
+
 static void a_static_subsystem_says_so(void **state)
 {
 	struct world *w = make();
@@ -356,6 +370,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_port_of_the_transport_is_listed),
 		cmocka_unit_test(an_entry_says_how_to_connect),
+		cmocka_unit_test(an_rdma_entry_says_what_connects),
 		cmocka_unit_test(a_static_subsystem_says_so),
 		cmocka_unit_test(a_subsystem_is_hidden_from_a_host_that_may_not_use_it),
 		cmocka_unit_test(a_referral_of_the_port_is_listed_last),

@@ -101,6 +101,24 @@ void nvmft_channels_region_remove(struct nvmft_poll_group *group, const struct n
 	regions--;
 }
 
+static int transport_regions, transport_refuses;
+
+int nvmft_transports_region_add(struct nvmft_poll_group *group, const struct nvmft_region *region)
+{
+	(void)group;
+	(void)region;
+	if (!transport_refuses)
+		transport_regions++;
+	return transport_refuses;
+}
+
+void nvmft_transports_region_remove(struct nvmft_poll_group *group, const struct nvmft_region *region)
+{
+	(void)group;
+	(void)region;
+	transport_regions--;
+}
+
 static void fire(struct nvmft_poll_group *group)
 {
 	struct nvmft_timer *timer = &group->pool.trim;
@@ -480,6 +498,75 @@ static void test_huge_pages_of_the_machine_are_used_and_given_back(void **state)
 	set_huge_pages(before);
 }
 
+/* ---- what transports receive into ---- */
+
+static void test_transports_hear_of_each_region(void **state)
+{
+	struct nvmft_poll_group *group = *state;
+	struct nvmft_iov iov;
+
+	transport_regions = 0;
+	iov = get(group, 4096);
+	assert_int_equal(transport_regions, 1);
+	nvmft_pool_put(group, &iov);
+	nvmft_pool_fini(group);
+	assert_int_equal(transport_regions, 0);
+}
+
+static void test_a_region_that_a_transport_refuses_is_not_used(void **state)
+{
+	struct nvmft_poll_group *group = *state;
+	struct nvmft_iov iov;
+	int before = regions;
+
+	transport_refuses = -ENOMEM;
+	assert_int_equal(nvmft_pool_get(group, 4096, false, &iov), -ENOMEM);
+	assert_int_equal(regions, before);
+	transport_refuses = 0;
+}
+
+static void test_receive_buffers_leave_the_limit_to_io(void **state)
+{
+	struct nvmft_poll_group *group = *state;
+	struct nvmft_iov rx[32], iov[32];
+
+	for (uint32_t i = 0; i < 32; i++)
+		assert_int_equal(nvmft_buffer_get(group, 2 * MIB, false, &rx[i]), 0);
+	for (uint32_t i = 0; i < 32; i++)
+		iov[i] = get(group, 2 * MIB);
+	for (uint32_t i = 0; i < 32; i++) {
+		nvmft_buffer_put(group, &rx[i]);
+		nvmft_pool_put(group, &iov[i]);
+	}
+}
+
+static void test_no_receive_buffer_while_io_has_all(void **state)
+{
+	struct nvmft_poll_group *group = *state;
+	struct nvmft_iov iov[32], rx;
+
+	for (uint32_t i = 0; i < 32; i++)
+		iov[i] = get(group, 2 * MIB);
+	assert_int_equal(nvmft_buffer_get(group, 4096, false, &rx), -EAGAIN);
+	assert_int_equal(nvmft_buffer_get(group, 4096, true, &rx), 0);
+	nvmft_buffer_put(group, &rx);
+	for (uint32_t i = 0; i < 32; i++)
+		nvmft_pool_put(group, &iov[i]);
+}
+
+static void test_an_adopted_buffer_counts(void **state)
+{
+	struct nvmft_poll_group *group = *state;
+	struct nvmft_iov iov;
+
+	assert_int_equal(nvmft_buffer_get(group, 8192, false, &iov), 0);
+	assert_int_equal(group->pool.used, 0);
+	nvmft_pool_adopt(group, &iov);
+	assert_int_equal(group->pool.used, 8192);
+	nvmft_pool_put(group, &iov);
+	assert_int_equal(group->pool.used, 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -502,6 +589,11 @@ int main(void)
 		T(test_a_huge_page_that_cannot_be_had_after_all_is_not_used),
 		T(test_the_log_tells_a_change_once),
 		T(test_huge_pages_of_the_machine_are_used_and_given_back),
+		T(test_transports_hear_of_each_region),
+		T(test_a_region_that_a_transport_refuses_is_not_used),
+		T(test_receive_buffers_leave_the_limit_to_io),
+		T(test_no_receive_buffer_while_io_has_all),
+		T(test_an_adopted_buffer_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,7 +90,11 @@ enum nvmft_sgl_kind {
  * @sgl: where the host's data is, valid when @dir is not NONE
  * @sgl_offset: offset of in-capsule data
  * @borrowed: set by a transport in RECEIVED that brings its own buffers in @iov (loopback): the core grants none
- * @has_in_capsule, @in_capsule_len: set by the transport in RECEIVED: data bytes that came in the capsule
+ * @in_capsule_len: set by the transport in RECEIVED: data bytes that came in the capsule
+ * @given: set by the transport in RECEIVED: the buffer of nvmft_buffer_get() in which they lie, from its start on. It is the
+ *         core's from nvmft_request_start() on: such data is not fetched, and the core gives the buffer back. base NULL: none.
+ * @segment_len, @segment_status: set by the transport in RECEIVED when SGL1 is the last segment, of keyed data blocks in the
+ *         capsule: what they add up to, and 0 or what is wrong with them
  *
  * A request has exactly one owner at any moment. It is the transport's from nvmft_request_get() to
  * nvmft_request_start(), between ops->fetch() and nvmft_request_execute() or nvmft_request_fetch_failed(), and
@@ -111,6 +115,9 @@ struct nvmft_request {
 	enum nvmft_dir dir;
 	enum nvmft_sgl_kind sgl;
 	bool borrowed;
+	nvmft_status segment_status;
+	uint64_t segment_len;
+	struct nvmft_iov given;
 };
 
 #ifdef __cplusplus

@@ -86,6 +86,10 @@ struct nvmft_port_config {
  * @queue_close: required. End the connection; nvmft_queue_closed() follows, never from inside this call. May be called more than once.
  * @queue_live: optional. Connect succeeded on the queue.
  * @host_address, @local_address: optional. Text of the peer's or our address of a connection, at most @len bytes with the NUL.
+ * @region_add: optional. A region of the group's data memory: buffers will lie in it. Called for each that there is after group_init, and
+ *        for each later one before its first use. 0, or -errno: the memory is not used.
+ * @region_remove: with @region_add. No buffer lies in it any more.
+ * @msdbd: most SGL data block descriptors of a command (MSDBD), 0 means 1. More than one come as a segment in the capsule.
  */
 struct nvmft_transport_ops {
 	size_t size;
@@ -114,7 +118,29 @@ struct nvmft_transport_ops {
 	void (*queue_live)(struct nvmft_queue *queue);
 	void (*host_address)(struct nvmft_queue *queue, char *text, size_t len);
 	void (*local_address)(struct nvmft_queue *queue, char *text, size_t len);
+	int (*region_add)(struct nvmft_transport_group *tg, const struct nvmft_region *region);
+	void (*region_remove)(struct nvmft_transport_group *tg, const struct nvmft_region *region);
+	uint8_t msdbd;
 };
+
+/**
+ * nvmft_buffer_get() - a buffer of the group's data memory, for what a transport receives
+ * @len: at most 2 MiB; the buffer begins at a page
+ * @beyond: even while I/O has used up data_memory_max
+ *
+ * It lies in a region that @region_add was called for. How many of them there are is the transport's to limit.
+ *
+ * Context: the group's thread.
+ * Return: 0; -EAGAIN: I/O has all that it may have; -ENOMEM.
+ */
+NVMFT_API int nvmft_buffer_get(struct nvmft_poll_group *group, size_t len, bool beyond, struct nvmft_iov *iov);
+
+/**
+ * nvmft_buffer_put() - give it back, if it was not given to a command (request->given)
+ *
+ * Context: the group's thread.
+ */
+NVMFT_API void nvmft_buffer_put(struct nvmft_poll_group *group, const struct nvmft_iov *iov);
 
 /**
  * nvmft_port_transport() - the transport's part of a port
