@@ -106,6 +106,16 @@ static struct nvmft_tcp_opts tcp_opts(const struct port_config *p)
 	};
 }
 
+static struct nvmft_rdma_opts rdma_opts(const struct port_config *p)
+{
+	return (struct nvmft_rdma_opts){
+		.size = sizeof(struct nvmft_rdma_opts),
+		.backlog = (int)p->backlog,
+		.receives = (uint32_t)p->receives,
+		.per_queue_receives = p->per_queue_receives,
+	};
+}
+
 /* The subsystems of a new port, for nvmft_port_add(); what does not fit in memory is linked afterwards. */
 static uint32_t first_links(struct apply *a, struct port_config *p, struct nvmft_subsystem ***list)
 {
@@ -126,11 +136,13 @@ static uint32_t first_links(struct apply *a, struct port_config *p, struct nvmft
 static int add_port(struct apply *a, struct port_config *p)
 {
 	struct nvmft_tcp_opts tcp = tcp_opts(p);
+	struct nvmft_rdma_opts rdma = rdma_opts(p);
+	bool is_rdma = p->addr.trtype == TRTYPE_RDMA;
 	struct nvmft_subsystem **subsystems;
 	struct nvmft_port_opts opts = {
 		.size = sizeof(opts),
-		.transport = nvmft_transport_tcp(),
-		.transport_opts = &tcp,
+		.transport = is_rdma ? nvmft_transport_rdma() : nvmft_transport_tcp(),
+		.transport_opts = is_rdma ? (void *)&rdma : (void *)&tcp,
 		.portid = (uint16_t)p->portid,
 		.traddr = p->addr.traddr,
 		.trsvcid = p->addr.trsvcid,

@@ -253,7 +253,8 @@ bool port_same(const struct port_config *a, const struct port_config *b)
 	       a->max_pending_per_address == b->max_pending_per_address && a->maxh2cdata == b->maxh2cdata &&
 	       a->backlog == b->backlog && a->cpda == b->cpda && a->priority == b->priority && a->sndbuf == b->sndbuf &&
 	       a->rcvbuf == b->rcvbuf && a->no_hdgst == b->no_hdgst && a->no_ddgst == b->no_ddgst &&
-	       a->reuseport == b->reuseport;
+	       a->reuseport == b->reuseport && a->receives == b->receives &&
+	       a->per_queue_receives == b->per_queue_receives;
 }
 
 bool referral_same(const struct referral_config *a, const struct referral_config *b)

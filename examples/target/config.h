@@ -70,6 +70,9 @@ struct subsystem_config {
 	struct nvmft_subsystem *live;
 };
 
+/* Of address.trtype, as in the discovery log. */
+#define TRTYPE_RDMA 1
+
 struct address {
 	int trtype;
 	int adrfam;
@@ -96,6 +99,8 @@ struct port_config {
 	uint64_t max_queue_depth; /* FIELD_AUTO_VALUE or 0: the default */
 	uint64_t max_connections, max_pending, max_pending_per_address;
 	uint64_t maxh2cdata, backlog, cpda, priority, sndbuf, rcvbuf;
+	uint64_t receives;
+	bool per_queue_receives;
 	bool no_hdgst, no_ddgst, reuseport;
 	struct texts subsystems;
 	struct texts linked; /* those of @subsystems that are in service here */

@@ -107,6 +107,11 @@ static void read_tcp(struct report *r, struct json_object *json, void *object)
 	json_read_object(r, json, &port_tcp_table, object);
 }
 
+static void read_rdma(struct report *r, struct json_object *json, void *object)
+{
+	json_read_object(r, json, &port_rdma_table, object);
+}
+
 static void read_port_options(struct report *r, struct json_object *json, void *object)
 {
 	json_read_object(r, json, &port_options_table, object);
@@ -128,6 +133,7 @@ static void read_port(struct report *r, struct json_object *json, void *object)
 		{"referrals", FIELD_READ, .read = read_referrals},
 		{"ana_groups", FIELD_READ, .read = read_ana_groups},
 		{"tcp", FIELD_READ, .read = read_tcp},
+		{"rdma", FIELD_READ, .read = read_rdma},
 		{"options", FIELD_READ, .read = read_port_options},
 	};
 	static const struct field_table table = FIELD_TABLE(fields);

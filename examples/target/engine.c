@@ -180,7 +180,8 @@ void engine_print_connect(const struct engine *e, FILE *out)
 			continue;
 		nvmft_port_address(p->live, traddr, trsvcid);
 		for (size_t j = 0; j < p->linked.n; j++)
-			fprintf(out, "nvme connect -t tcp -a %s -s %s -n %s\n", reachable(traddr, p->announce), trsvcid,
+			fprintf(out, "nvme connect -t %s -a %s -s %s -n %s\n",
+				p->addr.trtype == TRTYPE_RDMA ? "rdma" : "tcp", reachable(traddr, p->announce), trsvcid,
 				p->linked.item[j]);
 	}
 }

@@ -76,6 +76,7 @@ extern const struct field_table host_dhchap_table; /* struct host_config */
 extern const struct field_table port_addr_table;   /* struct port_config */
 extern const struct field_table port_param_table;
 extern const struct field_table port_tcp_table;
+extern const struct field_table port_rdma_table;
 extern const struct field_table port_options_table;
 extern const struct field_table referral_addr_table;  /* struct referral_config */
 extern const struct field_table subsystem_attr_table; /* struct subsystem_config */

@@ -55,9 +55,10 @@ void options_usage(FILE *out)
 {
 	fputs("Usage: nvmft-target [--listen tcp:ADDRESS:PORT]... [--subsystem NQN] --namespace SPEC... [OPTION]...\n"
 	      "       nvmft-target --config FILE.json [--check] [OPTION]...\n"
-	      "Serve files, block devices and memory as NVMe namespaces over NVMe/TCP.\n"
+	      "Serve files, block devices and memory as NVMe namespaces over NVMe/TCP and NVMe/RDMA.\n"
 	      "\n"
 	      "  --listen tcp:ADDRESS:PORT  listen there; tcp:[::1]:4420 for IPv6. Default tcp:127.0.0.1:4420\n"
+	      "  --listen rdma:ADDRESS:PORT the same by NVMe/RDMA, on the address of an RDMA device\n"
 	      "  --subsystem NQN            name of the subsystem. Default made from the host name and port\n"
 	      "  --namespace SPEC           add a namespace: PATH, file:PATH, nvme:DEVICE, nvme:serial=TEXT/NSID,\n"
 	      "                             nvme:subnqn=NQN/NSID, vfio:ADDRESS/NSID, memory:SIZE or null:SIZE,\n"

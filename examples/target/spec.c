@@ -41,16 +41,17 @@ static bool split_address(char *text, char **traddr, char **trsvcid)
 
 void spec_listen(struct config *c, const char *text, struct report *r)
 {
-	static const char tcp[] = "tcp:";
 	struct port_config *p = config_add_port(c, r->path);
+	bool rdma = !strncmp(text, "rdma:", 5), tcp = !strncmp(text, "tcp:", 4);
 	char *copy = xstrdup(text), *traddr, *trsvcid;
 
-	if (strncmp(text, tcp, strlen(tcp)) || !split_address(copy + strlen(tcp), &traddr, &trsvcid)) {
-		report_error(r, text, "expected tcp:ADDRESS:PORT, with an IPv6 address in brackets");
+	if ((!rdma && !tcp) || !split_address(strchr(copy, ':') + 1, &traddr, &trsvcid)) {
+		report_error(r, text,
+			     "expected tcp:ADDRESS:PORT or rdma:ADDRESS:PORT, with an IPv6 address in brackets");
 		free(copy);
 		return;
 	}
-	set(&port_addr_table, "trtype", p, "tcp", r);
+	set(&port_addr_table, "trtype", p, rdma ? "rdma" : "tcp", r);
 	set(&port_addr_table, "traddr", p, traddr, r);
 	set(&port_addr_table, "trsvcid", p, trsvcid ? trsvcid : "4420", r);
 	free(copy);

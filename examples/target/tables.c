@@ -56,8 +56,7 @@ static const struct choice controller_models[] = {
 	{NULL, 0},
 };
 /* Values of the discovery log (NVMe Base 2.0, figure 294). */
-static const struct choice port_trtypes[] = {{"tcp", 3}, {NULL, 0}};
-static const struct choice referral_trtypes[] = {{"tcp", 3}, {"rdma", 1}, {NULL, 0}};
+static const struct choice trtypes[] = {{"tcp", 3}, {"rdma", TRTYPE_RDMA}, {NULL, 0}};
 static const struct choice adrfams[] = {{"ipv4", 1}, {"ipv6", 2}, {NULL, 0}};
 
 static const struct field target_fields[] = {
@@ -83,7 +82,7 @@ const struct field_table host_dhchap_table = FIELD_TABLE(host_dhchap_fields);
 
 static const char no_tls[] = "TLS; the port would serve in the clear";
 static const struct field port_addr_fields[] = {
-	{"trtype", FIELD_CHOICE, true, AT(port_config, addr.trtype), .choices = port_trtypes},
+	{"trtype", FIELD_CHOICE, true, AT(port_config, addr.trtype), .choices = trtypes},
 	CHOICE("adrfam", port_config, addr.adrfam, adrfams),
 	{"traddr", FIELD_ADDRESS, true, AT(port_config, addr.traddr)},
 	{"trsvcid", FIELD_SERVICE, true, AT(port_config, addr.trsvcid)},
@@ -113,6 +112,13 @@ static const struct field port_tcp_fields[] = {
 };
 const struct field_table port_tcp_table = FIELD_TABLE(port_tcp_fields);
 
+static const struct field port_rdma_fields[] = {
+	NUMBER("backlog", port_config, backlog, 1, 65535),
+	NUMBER("receives", port_config, receives, 32, 65536),
+	FLAG("per_queue_receives", port_config, per_queue_receives),
+};
+const struct field_table port_rdma_table = FIELD_TABLE(port_rdma_fields);
+
 static const struct field port_options_fields[] = {
 	{"announce_traddr", FIELD_ADDRESS, false, AT(port_config, announce)},
 	NUMBER("max_connections", port_config, max_connections, 1, UINT32_MAX),
@@ -122,7 +128,7 @@ static const struct field port_options_fields[] = {
 const struct field_table port_options_table = FIELD_TABLE(port_options_fields);
 
 static const struct field referral_addr_fields[] = {
-	{"trtype", FIELD_CHOICE, true, AT(referral_config, addr.trtype), .choices = referral_trtypes},
+	{"trtype", FIELD_CHOICE, true, AT(referral_config, addr.trtype), .choices = trtypes},
 	{"adrfam", FIELD_CHOICE, true, AT(referral_config, addr.adrfam), .choices = adrfams},
 	{"traddr", FIELD_ADDRESS, true, AT(referral_config, addr.traddr)},
 	{"trsvcid", FIELD_SERVICE, true, AT(referral_config, addr.trsvcid)},

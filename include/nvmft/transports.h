@@ -12,11 +12,14 @@ extern "C" {
 /**
  * nvmft_transport_loopback() - hosts inside this process, see nvmft/loopback.h
  * nvmft_transport_tcp() - NVMe/TCP over IPv4 and IPv6; options struct nvmft_tcp_opts
+ * nvmft_transport_rdma() - NVMe/RDMA by librdmacm and libibverbs; options struct nvmft_rdma_opts. Its ports cannot be made if
+ *	the library was built without those
  *
  * Context: any thread.
  */
 NVMFT_API const struct nvmft_transport_ops *nvmft_transport_loopback(void);
 NVMFT_API const struct nvmft_transport_ops *nvmft_transport_tcp(void);
+NVMFT_API const struct nvmft_transport_ops *nvmft_transport_rdma(void);
 
 /**
  * struct nvmft_tcp_opts - options of a TCP port; a zero field means the default
@@ -40,6 +43,21 @@ struct nvmft_tcp_opts {
 	int priority;
 	int sndbuf;
 	int rcvbuf;
+};
+
+/**
+ * struct nvmft_rdma_opts - options of an RDMA port; a zero field means the default
+ * @size: sizeof(struct nvmft_rdma_opts)
+ * @backlog: connection requests that may wait; default 128
+ * @receives: most capsules that all I/O queues of a poll group and RDMA device can receive at a time, 32..65536; default 1024.
+ *	Hosts that send more have their adapters try again. Less is used while the queues are fewer.
+ * @per_queue_receives: each queue has receives of its own, as many as it is deep, instead
+ */
+struct nvmft_rdma_opts {
+	size_t size;
+	int backlog;
+	uint32_t receives;
+	bool per_queue_receives;
 };
 
 /**

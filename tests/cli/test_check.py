@@ -59,7 +59,7 @@ MISTAKES = [
     (P + 'portid', 1.5, 'ports[0].portid: 1.5: expected a number, 0..65535'),
     (P + 'portid', DELETE, 'ports[0].portid: (missing): this key is required'),
     (P + 'portid', None, 'ports[0].portid: null: expected one value, not null'),
-    (P + 'addr.trtype', 'rdma', 'ports[0].addr.trtype: rdma: expected one of: tcp'),
+    (P + 'addr.trtype', 'fc', 'ports[0].addr.trtype: fc: expected one of: tcp, rdma'),
     (P + 'addr.adrfam', 'ib', 'ports[0].addr.adrfam: ib: expected one of: ipv4, ipv6'),
     (P + 'addr.adrfam', 'ipv6', 'ports[0].addr.traddr: 127.0.0.1: expected an IPv6 address, as adrfam says'),
     (P + 'addr.traddr', 'localhost', 'ports[0].addr.traddr: localhost: expected an IPv4 or IPv6 address in numbers'),

@@ -86,21 +86,24 @@ static void listens_on_every_address(void **state)
 {
 	struct world *w = *state;
 
-	command(w, "--listen tcp:[::1]:1234 --listen tcp:10.0.0.1 --listen tcp:[fe80::1%eth0]:0 --namespace x");
+	command(w, "--listen tcp:[::1]:1234 --listen tcp:10.0.0.1 --listen tcp:[fe80::1%eth0]:0 --listen rdma:[::1]:7 "
+		   "--namespace x");
 	assert_int_equal(w->r.errors, 0);
-	assert_int_equal(w->c->nports, 3);
+	assert_int_equal(w->c->nports, 4);
 	assert_string_equal(w->c->ports[0].addr.traddr, "::1");
 	assert_string_equal(w->c->ports[0].addr.trsvcid, "1234");
 	assert_int_equal(w->c->ports[0].addr.adrfam, 2);
 	assert_string_equal(w->c->ports[1].addr.trsvcid, "4420");
 	assert_string_equal(w->c->ports[2].addr.traddr, "fe80::1%eth0");
+	assert_int_equal(w->c->ports[2].addr.trtype, 3);
+	assert_int_equal(w->c->ports[3].addr.trtype, 1);
 }
 
 static void bad_listens(void **state)
 {
 	static const char *const bad[] = {
 		"tcp:",           "tcp:localhost:4420", "tcp:::1:4420", "tcp:[::1",          "tcp:[::1]x",
-		"127.0.0.1:4420", "rdma:1.2.3.4:4420",  "tcp:1.2.3.4:", "tcp:1.2.3.4:65536", "tcp:1.2.3.4:x",
+		"127.0.0.1:4420", "fc:1.2.3.4:4420",    "tcp:1.2.3.4:", "tcp:1.2.3.4:65536", "tcp:1.2.3.4:x",
 		"tcp:1.2.3:1",    "tcp:[1.2.3.4%]:1",
 	};
 	struct config *c = config_new("c", false);

@@ -215,7 +215,34 @@ inner_end() {
 	kill $INNER
 	wait $INNER || fail "the target ended with status $?: $(cat inner.log)"
 }
-# ssd NSID: the character device of a namespace of the emulated SSD
+# ---- RDMA: soft-RoCE in the guest, for the target in the guest
+
+R1=10.9.1.1 R2=10.9.2.1
+# rdma_link N: an RDMA device rxeN, with the address 10.9.N.1
+rdma_link() {
+	modprobe -a rdma_rxe rdma_ucm ib_uverbs dummy nvme-rdma
+	[ -e "/sys/class/net/rd$1" ] || ip link add "rd$1" type dummy
+	ip addr replace "10.9.$1.1/24" dev "rd$1"
+	ip link set "rd$1" up mtu 4200
+	rdma link add "rxe$1" type rxe netdev "rd$1"
+}
+# rdma_target ARGUMENTS...: on the addresses of all RDMA devices
+rdma_target() {
+	local d
+	inner_programs
+	for d in /sys/class/infiniband/rxe*; do
+		set -- --listen "rdma:10.9.${d##*/rxe}.1:$PORT" "$@"
+	done
+	inner_start --subsystem $NQN "$@"
+}
+rdma_connect() { # rdma_connect [NVME CONNECT OPTIONS]: to $R1 if the options name nothing else
+	case " $* " in *' -n '*) ;; *) set -- -n $NQN "$@" ;; esac
+	case " $* " in *' -a '*) ;; *) set -- -a $R1 "$@" ;; esac
+	case " $* " in *' -k '*) ;; *) set -- -k 10 "$@" ;; esac
+	nvme connect -t rdma -s $PORT --ctrl-loss-tmo=60 --reconnect-delay=1 "$@"
+}
+
+# ssd NSID [NAME]: the character device of a namespace of an emulated SSD
 ssd() {
 	local b
 	modprobe nvme

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <string.h>
+
+#include "rdma.h"
+
+/*
+ * A connection from its request to its end: CONNECTING -> LIVE -> DRAINING -> gone. In DRAINING its QP is in error and
+ * a last work request is on its way back behind all others: after that the device touches no buffer of it.
+ */
+
+#define SQ_MIN 16u
+/* A read is a WRITE and a SEND, a write a READ and later a SEND. */
+#define WRS_PER_COMMAND 2u
+
+void nvmft_rdma_conn_dirty(struct rdma_conn *conn)
+{
+	if (conn->dirty)
+		return;
+	conn->dirty = true;
+	TAILQ_INSERT_TAIL(&conn->rg->dirty, conn, link);
+}
+
+/* ---- the end ---- */
+
+void nvmft_rdma_conn_drained(struct rdma_conn *conn)
+{
+	conn->drained = true;
+	nvmft_rdma_conn_dirty(conn);
+}
+
+static void drain_over(struct nvmft_timer *timer)
+{
+	nvmft_rdma_conn_drained(rdma_container_of(timer, struct rdma_conn, drain));
+}
+
+static void start_drain(struct rdma_conn *conn)
+{
+	struct ibv_send_wr wr = {
+		.wr_id = RDMA_WR_DRAIN,
+		.opcode = IBV_WR_SEND,
+		.send_flags = IBV_SEND_SIGNALED,
+	};
+	struct ibv_send_wr *bad;
+
+	/* Puts the QP in error, too. */
+	rdma_disconnect(conn->id);
+	if (conn->dev->removed || ibv_post_send(conn->id->qp, &wr, &bad) != 0) {
+		nvmft_rdma_conn_drained(conn);
+		return;
+	}
+	nvmft_timer_arm(conn->rg->group, &conn->drain, RDMA_DRAIN_MS * RDMA_NS_PER_MS,
+			RDMA_DRAIN_MS / 4 * RDMA_NS_PER_MS);
+}
+
+void nvmft_rdma_conn_dead(struct rdma_conn *conn, const char *why)
+{
+	if (conn->state == RDMA_CONN_DRAINING)
+		return;
+	conn->state = RDMA_CONN_DRAINING;
+	if (why)
+		nvmft_queue_terminated(conn->queue, why);
+	start_drain(conn);
+}
+
+/* What conn_setup() made, as far as it came. */
+static void release_resources(struct rdma_conn *conn)
+{
+	nvmft_timer_cancel(conn->rg->group, &conn->drain);
+	if (conn->hashed)
+		LIST_REMOVE(conn, hash_link);
+	conn->hashed = false;
+	if (conn->id->qp)
+		rdma_destroy_qp(conn->id);
+	if (conn->rx)
+		nvmft_rdma_rx_put(conn->rx);
+	if (conn->sq_size)
+		nvmft_rdma_dev_unreserve(conn->dev, conn->sq_size + 1);
+	nvmft_rdma_tx_release_all(conn);
+}
+
+/* Between the device, which librdmacm keeps for the identifier, and the channel of its events. */
+static void release_id(struct rdma_conn *conn)
+{
+	if (conn->dev)
+		nvmft_rdma_dev_put(conn->dev);
+	rdma_destroy_id(conn->id);
+	if (conn->up)
+		nvmft_rdma_group_down(conn->rg);
+	if (conn->dirty)
+		TAILQ_REMOVE(&conn->rg->dirty, conn, link);
+}
+
+static void finish(struct rdma_conn *conn)
+{
+	/* Capsules that came in before the end, and receives to be posted again. */
+	nvmft_rdma_dev_poll(conn->dev);
+	release_resources(conn);
+	release_id(conn);
+	nvmft_queue_closed(conn->queue);
+}
+
+/* Once per pass, for connections that have something to do. */
+void nvmft_rdma_conn_work(struct rdma_conn *conn)
+{
+	if (conn->drained)
+		finish(conn);
+	else
+		nvmft_rdma_tx_flush(conn);
+}
+
+/* ---- events ---- */
+
+void nvmft_rdma_conn_event(struct rdma_conn *conn, enum rdma_cm_event_type event, int status)
+{
+	switch (event) {
+	case RDMA_CM_EVENT_ESTABLISHED:
+		if (conn->state == RDMA_CONN_CONNECTING)
+			conn->state = RDMA_CONN_LIVE;
+		break;
+	case RDMA_CM_EVENT_DEVICE_REMOVAL:
+		conn->dev->removed = true;
+		nvmft_rdma_conn_dead(conn, "the RDMA device is gone");
+		nvmft_rdma_conn_drained(conn);
+		break;
+	case RDMA_CM_EVENT_DISCONNECTED:
+	case RDMA_CM_EVENT_ADDR_CHANGE:
+		nvmft_rdma_conn_dead(conn, NULL);
+		break;
+	case RDMA_CM_EVENT_CONNECT_ERROR:
+	case RDMA_CM_EVENT_UNREACHABLE:
+	case RDMA_CM_EVENT_REJECTED:
+		nvmft_queue_log(conn->queue, NVMFT_LOG_INFO, "not established: %s, status %d", rdma_event_str(event),
+				status);
+		nvmft_rdma_conn_dead(conn, NULL);
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- the beginning ---- */
+
+static int conn_open_qp(struct rdma_conn *conn, uint32_t depth, uint32_t wrs)
+{
+	struct ibv_qp_init_attr attr = {
+		.qp_context = conn,
+		.send_cq = conn->dev->cq,
+		.recv_cq = conn->dev->cq,
+		.srq = conn->rx->srq,
+		.cap = {.max_send_wr = wrs + 1, /* the last one, of the drain */
+			.max_recv_wr = conn->rx->srq ? 0 : depth,
+			.max_send_sge = conn->max_sge,
+			.max_recv_sge = nvmft_rdma_rx_sge(conn->rx),
+			.max_inline_data = sizeof(struct nvmft_cqe)},
+		.qp_type = IBV_QPT_RC,
+	};
+
+	return rdma_create_qp(conn->id, conn->dev->pd, &attr) == 0 ? 0 : -errno;
+}
+
+/* A device may have less room than it says, depending on the number of SGEs. */
+static int conn_qp(struct rdma_conn *conn, uint32_t depth)
+{
+	uint32_t wrs = rdma_min(depth * WRS_PER_COMMAND, (uint32_t)conn->dev->attr.max_qp_wr - 1);
+	int ret;
+
+	if (wrs < SQ_MIN)
+		wrs = SQ_MIN;
+	do {
+		ret = nvmft_rdma_dev_reserve(conn->dev, wrs + 1);
+		if (ret)
+			return ret;
+		ret = conn_open_qp(conn, depth, wrs);
+		if (!ret) {
+			conn->sq_size = conn->sq_free = wrs;
+			return 0;
+		}
+		nvmft_rdma_dev_unreserve(conn->dev, wrs + 1);
+		wrs /= 2;
+		conn->max_sge = conn->max_sge > 4 ? conn->max_sge / 2 : conn->max_sge;
+	} while (wrs >= SQ_MIN);
+	return ret;
+}
+
+static int conn_accept(struct rdma_conn *conn, uint32_t depth)
+{
+	struct rdma_wire_accept wire;
+	struct rdma_conn_param param = {
+		.private_data = &wire,
+		.private_data_len = sizeof(wire),
+		.initiator_depth = (uint8_t)conn->read_depth,
+		.rnr_retry_count = 7, /* for ever: the host's receives come back */
+	};
+
+	nvmft_rdma_build_accept(&wire, depth);
+	return rdma_accept(conn->id, &param) == 0 ? 0 : -errno;
+}
+
+static int conn_setup(struct rdma_conn *conn, struct rdma_port *port, const struct rdma_ask *ask)
+{
+	int ret = nvmft_rdma_group_up(conn->rg);
+
+	if (ret)
+		return ret;
+	conn->up = true;
+	if (rdma_migrate_id(conn->id, conn->rg->channel) != 0)
+		return -errno;
+	ret = nvmft_rdma_dev_get(conn->rg, conn->id->verbs, &conn->dev);
+	if (ret)
+		return ret;
+	conn->max_sge = rdma_min(RDMA_MAX_SGE, (uint32_t)conn->dev->attr.max_sge);
+	conn->read_depth = rdma_min(conn->read_depth, (uint32_t)conn->dev->attr.max_qp_init_rd_atom);
+	conn->send_inv = conn->dev->attr.device_cap_flags & IBV_DEVICE_MEM_MGT_EXTENSIONS;
+	ret = nvmft_rdma_rx_get(conn->dev, port, ask->qid == 0, ask->depth, &conn->rx);
+	if (!ret)
+		ret = conn_qp(conn, ask->depth);
+	if (ret)
+		return ret;
+	conn->qp_num = conn->id->qp->qp_num;
+	nvmft_rdma_dev_hash(conn->dev, conn);
+	ret = nvmft_rdma_rx_start(conn->rx, conn->id->qp, ask->depth);
+	return ret ? ret : conn_accept(conn, ask->depth);
+}
+
+static void conn_init(struct rdma_conn *conn, struct nvmft_queue *queue, struct rdma_cm_id *id, uint8_t read_depth)
+{
+	conn->queue = queue;
+	conn->rg = nvmft_queue_group(queue)->priv;
+	conn->id = id;
+	conn->read_depth = read_depth;
+	conn->drain.fn = drain_over;
+	TAILQ_INIT(&conn->txq);
+	TAILQ_INIT(&conn->fetchq);
+	TAILQ_INIT(&conn->posted);
+	conn->peer = nvmft_rdma_addr(rdma_get_peer_addr(id));
+	conn->local = nvmft_rdma_addr(rdma_get_local_addr(id));
+	id->context = conn;
+}
+
+int nvmft_rdma_conn_create(struct rdma_port *port, struct nvmft_poll_group *group, struct rdma_cm_id *id,
+			   const struct rdma_ask *ask, uint8_t read_depth)
+{
+	union rdma_inet peer = nvmft_rdma_addr(rdma_get_peer_addr(id));
+	struct nvmft_queue *queue;
+	struct rdma_conn *conn;
+	int ret = nvmft_queue_open(port->tp->port, group, nvmft_rdma_addr_key(&peer), &queue);
+
+	if (ret)
+		return ret;
+	conn = rdma_conn_of(queue);
+	conn_init(conn, queue, id, read_depth);
+	ret = conn_setup(conn, port, ask);
+	if (ret == 0)
+		return 0;
+	nvmft_queue_log(queue, NVMFT_LOG_WARN, "connection refused: %s", strerrordesc_np(-ret));
+	release_resources(conn);
+	nvmft_rdma_reject(id, RDMA_STS_NO_RESOURCES);
+	release_id(conn);
+	nvmft_queue_closed(queue);
+	return 0;
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef NVMFT_RDMA_RDMA_H
+#define NVMFT_RDMA_RDMA_H
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+#include <infiniband/verbs.h>
+#include <rdma/rdma_cma.h>
+
+#include <nvmft/provider/ring.h>
+#include <nvmft/provider/transport.h>
+#include <nvmft/transports.h>
+
+#include "wire.h"
+
+#define rdma_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+#define RDMA_NS_PER_MS UINT64_C(1000000)
+
+/* Data in capsules of admin queues: Connect fits. */
+#define RDMA_ADMIN_IN_CAPSULE 4096u
+#define RDMA_ADMIN_RECEIVES 128u
+/* Hosts with full queues find so many receives at least, all together, before they have to ask again (RNR). */
+#define RDMA_DEFAULT_RECEIVES 1024u
+/* Receives that a device has even while I/O has used up all data memory, so that commands that need none get in. */
+#define RDMA_RX_RESERVE 32u
+#define RDMA_RX_RETRY_MS 10u
+
+#define RDMA_CQ_MIN 1024
+#define RDMA_CQ_BATCH 32
+/* Passes of a busy CQ go on to other work after so many. */
+#define RDMA_CQ_ROUNDS 8u
+#define RDMA_QP_BUCKETS 256u
+
+#define RDMA_MAX_SGE 16u
+#define RDMA_CHAIN_WRS 64u
+/* A piece of the host's memory that is larger takes another work request; devices allow 8 MiB and more. */
+#define RDMA_MAX_MSG (4u * 1024 * 1024)
+
+/* A QP in error gives back its work requests at once; a device that does not has this long. */
+#define RDMA_DRAIN_MS 2000u
+/* While the device of a listener is gone: look for it so often. */
+#define RDMA_LISTEN_RETRY_MS 1000u
+
+struct rdma_dev;
+struct rdma_conn;
+
+/* ---- ports ---- */
+
+struct rdma_port {
+	struct nvmft_transport_port *tp;
+	struct nvmft_poll_group *group; /* that accepts */
+	struct rdma_event_channel *channel;
+	struct rdma_cm_id *id; /* that listens; NULL while its device is gone */
+	struct nvmft_rdma_opts opts;
+	struct sockaddr_storage bound;
+	char traddr[64], trsvcid[16];
+	uint8_t adrfam;
+	uint32_t in_capsule_size;
+	uint32_t max_depth;
+	struct nvmft_ring_op cm_op;
+	bool removed; /* the device of @id */
+	struct nvmft_timer retry;
+	/* The listener, and each connection that travels to its poll group. Never per command. */
+	atomic_uint users;
+	struct nvmft_call closed_call;
+};
+
+/* ---- receives ---- */
+
+/* A receive: the SQE goes to the header, what follows it to the data buffer, which a command may take. */
+struct rdma_slot {
+	struct nvmft_iov header;
+	struct nvmft_iov data;       /* base NULL: has to be got first */
+	SLIST_ENTRY(rdma_slot) link; /* rx->todo */
+};
+
+/* What receives are taken from: a shared receive queue, or the receive queue of one QP. */
+struct rdma_rx {
+	LIST_ENTRY(rdma_rx) link; /* dev->rxs */
+	struct rdma_dev *dev;
+	uint16_t id; /* in wr_id */
+	bool admin;
+	uint32_t data_len;   /* 0: headers only */
+	struct ibv_srq *srq; /* NULL: of @qp */
+	struct ibv_qp *qp;
+	struct rdma_slot *slots;
+	uint32_t nslots, max;
+	uint32_t posted;
+	uint32_t beyond;              /* buffers that were taken although I/O has all that it may have */
+	uint32_t users;               /* connections */
+	SLIST_HEAD(, rdma_slot) todo; /* to be posted */
+	struct nvmft_iov *headers;    /* pages of headers */
+	uint32_t nheaders;
+	struct nvmft_timer retry; /* no buffers for some of @todo */
+};
+
+/* ---- devices ---- */
+
+LIST_HEAD(rdma_conn_bucket, rdma_conn);
+
+/* A device as one poll group uses it: from its first connection to its last. */
+struct rdma_dev {
+	LIST_ENTRY(rdma_dev) link;
+	struct rdma_group *rg;
+	struct ibv_context *ctx;
+	struct ibv_device_attr attr;
+	struct ibv_pd *pd;
+	struct ibv_comp_channel *channel;
+	struct ibv_cq *cq;
+	uint32_t cq_size, cq_used;
+	bool armed;   /* the next completion makes @channel readable */
+	bool removed; /* the device is gone: no new connection uses it */
+	struct nvmft_ring_op wake_op;
+	struct ibv_mr **mrs; /* by region */
+	uint32_t nmrs;
+	LIST_HEAD(, rdma_rx) rxs;
+	uint16_t next_rx;
+	uint32_t nconns;
+	struct rdma_conn_bucket conns[RDMA_QP_BUCKETS];
+};
+
+TAILQ_HEAD(rdma_conn_list, rdma_conn);
+
+/* A transport's part of a poll group. */
+struct rdma_group {
+	struct nvmft_poll_group *group;
+	struct rdma_event_channel *channel; /* of the connections; there while there are any */
+	struct nvmft_ring_op cm_op;
+	uint32_t nconns;
+	LIST_HEAD(, rdma_dev) devs;
+	struct rdma_conn_list dirty; /* have something to do in group_flush */
+	struct nvmft_region *regions;
+	uint32_t nregions; /* some may be gone: base NULL */
+};
+
+/* ---- commands ---- */
+
+enum rdma_req_where {
+	RDMA_REQ_CORE,  /* not the transport's */
+	RDMA_REQ_FETCH, /* in conn->fetchq */
+	RDMA_REQ_READ,  /* in conn->posted: being read from the host */
+	RDMA_REQ_TX,    /* in conn->txq */
+	RDMA_REQ_SENT,  /* in conn->posted: being written and sent to the host */
+};
+
+TAILQ_HEAD(rdma_req_list, rdma_req);
+
+/* The transport's private bytes of a request. */
+struct rdma_req {
+	struct nvmft_request *request;
+	TAILQ_ENTRY(rdma_req) link;
+	uint8_t where; /* enum rdma_req_where */
+	uint8_t next_piece;
+	bool sent;                                   /* the SEND was posted */
+	uint32_t piece_off, next_iov, iov_off, left; /* how far the data is posted */
+	uint32_t wrs;                                /* that the next signalled completion gives back */
+	struct rdma_sgl sgl;
+};
+
+/* ---- connections ---- */
+
+union rdma_inet {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
+enum rdma_conn_state {
+	RDMA_CONN_CONNECTING,
+	RDMA_CONN_LIVE,
+	RDMA_CONN_DRAINING, /* the QP is in error and gives back what it has */
+};
+
+/* The transport's private bytes of a queue. Belongs to the thread of the queue's poll group. */
+struct rdma_conn {
+	struct nvmft_queue *queue;
+	struct rdma_group *rg;
+	struct rdma_dev *dev;
+	struct rdma_cm_id *id;
+	struct rdma_rx *rx;
+	LIST_ENTRY(rdma_conn) hash_link;
+	TAILQ_ENTRY(rdma_conn) link; /* rg->dirty */
+	uint32_t qp_num;
+	uint8_t state; /* enum rdma_conn_state */
+	bool dirty;
+	bool hashed;
+	bool up; /* counted in rg->nconns */
+	bool drained;
+	bool send_inv; /* the device can */
+	uint32_t max_sge;
+	uint32_t sq_size, sq_free;
+	uint32_t read_depth, reads;
+	struct rdma_req_list txq, fetchq, posted;
+	struct nvmft_timer drain;
+	union rdma_inet peer, local; /* the log wants them when the identifier is gone, too */
+};
+
+/* Kinds of work requests, in the low bits of wr_id. */
+enum rdma_wr {
+	RDMA_WR_RECV,
+	RDMA_WR_SEND,  /* the response of a request */
+	RDMA_WR_DATA,  /* READ or WRITE of a request */
+	RDMA_WR_DRAIN, /* the last of a QP */
+	RDMA_WR_MASK = 3,
+};
+
+static inline struct rdma_conn *rdma_conn_of(struct nvmft_queue *queue)
+{
+	return nvmft_queue_priv(queue);
+}
+
+static inline struct rdma_req *rdma_req_of(struct nvmft_request *request)
+{
+	return request->priv;
+}
+
+static inline uint32_t rdma_min(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+/* listen.c */
+int nvmft_rdma_listen(struct nvmft_transport_port *port, const struct nvmft_port_config *config);
+void nvmft_rdma_accept_start(struct nvmft_transport_port *port, struct nvmft_poll_group *group);
+void nvmft_rdma_accept_stop(struct nvmft_transport_port *port);
+void nvmft_rdma_address(struct nvmft_transport_port *port, char *traddr, char *trsvcid, uint8_t *adrfam);
+
+/* cm.c: connection management */
+struct rdma_event_channel *nvmft_rdma_channel_open(void); /* NULL: see errno */
+void nvmft_rdma_reject(struct rdma_cm_id *id, enum rdma_sts sts);
+union rdma_inet nvmft_rdma_addr(const struct sockaddr *sa);
+void nvmft_rdma_addr_text(const union rdma_inet *addr, char *text, size_t len);
+uint64_t nvmft_rdma_addr_key(const union rdma_inet *addr);
+int nvmft_rdma_group_up(struct rdma_group *rg); /* for one more connection */
+void nvmft_rdma_group_down(struct rdma_group *rg);
+
+/* dev.c */
+int nvmft_rdma_dev_get(struct rdma_group *rg, struct ibv_context *ctx, struct rdma_dev **dev);
+void nvmft_rdma_dev_put(struct rdma_dev *dev);
+void nvmft_rdma_abandon(const struct ibv_context *ctx);
+int nvmft_rdma_dev_reserve(struct rdma_dev *dev, uint32_t entries); /* of the CQ */
+void nvmft_rdma_dev_unreserve(struct rdma_dev *dev, uint32_t entries);
+int nvmft_rdma_dev_poll(struct rdma_dev *dev);
+int nvmft_rdma_dev_arm(struct rdma_dev *dev);
+void nvmft_rdma_dev_hash(struct rdma_dev *dev, struct rdma_conn *conn);
+struct rdma_conn *nvmft_rdma_dev_conn(struct rdma_dev *dev, uint32_t qp_num);
+
+/* mem.c: registrations, by region */
+int nvmft_rdma_region_add(struct nvmft_transport_group *tg, const struct nvmft_region *region);
+void nvmft_rdma_region_remove(struct nvmft_transport_group *tg, const struct nvmft_region *region);
+int nvmft_rdma_mem_init(struct rdma_dev *dev);
+void nvmft_rdma_mem_fini(struct rdma_dev *dev);
+
+static inline uint32_t rdma_lkey(const struct rdma_dev *dev, const struct nvmft_iov *iov)
+{
+	return dev->mrs[iov->region]->lkey;
+}
+
+/* rx.c */
+int nvmft_rdma_rx_get(struct rdma_dev *dev, const struct rdma_port *port, bool admin, uint32_t depth,
+		      struct rdma_rx **rx);
+int nvmft_rdma_rx_start(struct rdma_rx *rx, struct ibv_qp *qp, uint32_t depth); /* the QP is there: post */
+
+void nvmft_rdma_rx_put(struct rdma_rx *rx);
+void nvmft_rdma_rx_post(struct rdma_rx *rx); /* what is to be posted */
+void nvmft_rdma_received(struct rdma_dev *dev, const struct ibv_wc *wc);
+uint32_t nvmft_rdma_rx_sge(const struct rdma_rx *rx);
+
+/* tx.c */
+void nvmft_rdma_fetch(struct nvmft_request *request);
+void nvmft_rdma_respond(struct nvmft_request *request);
+int nvmft_rdma_fetch_abort(struct nvmft_request *request);
+void nvmft_rdma_tx_flush(struct rdma_conn *conn);
+void nvmft_rdma_sent(struct rdma_conn *conn, const struct ibv_wc *wc);
+void nvmft_rdma_tx_release_all(struct rdma_conn *conn);
+
+/* conn.c */
+int nvmft_rdma_conn_create(struct rdma_port *port, struct nvmft_poll_group *group, struct rdma_cm_id *id,
+			   const struct rdma_ask *ask, uint8_t read_depth); /* owns @id when it returns 0 */
+void nvmft_rdma_conn_event(struct rdma_conn *conn, enum rdma_cm_event_type event, int status);
+void nvmft_rdma_conn_dirty(struct rdma_conn *conn);
+void nvmft_rdma_conn_work(struct rdma_conn *conn);
+/* The one place where a connection is found dead. @why: NULL when it is nobody's fault. */
+void nvmft_rdma_conn_dead(struct rdma_conn *conn, const char *why);
+void nvmft_rdma_conn_drained(struct rdma_conn *conn);
+
+#endif
