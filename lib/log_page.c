@@ -150,8 +150,9 @@ nvmft_status nvmft_log_page_parse(struct request *req)
 	/* Offsets that count entries instead of bytes are for pages that say so in page 00h; none does. */
 	if (le32toh(req->pub.sqe.cdw14) & CDW14_OT)
 		return req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw14) + 2);
-	/* The one page that there is for each command set. */
-	if (page->lid == NVME_LOG_LID_CMD_EFFECTS && !nvmft_offers_csi(ctrl, nvmft_log_csi(req)))
+	/* The one page that there is for each command set; nvme-cli asks for both, whatever namespaces there are. */
+	if (page->lid == NVME_LOG_LID_CMD_EFFECTS && nvmft_log_csi(req) != NVME_CSI_NVM &&
+	    nvmft_log_csi(req) != NVME_CSI_ZNS)
 		return req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw14) + 3);
 	status = check_nsid(req, page);
 	if (status)

@@ -135,6 +135,17 @@ static void page_05_names_the_commands(void **state)
 	assert_int_equal(le32toh(io[0x04]), 0);
 }
 
+static void page_05_is_there_for_zones_without_zoned_namespaces(void **state)
+{
+	struct admin_world *w = *state;
+	struct nvmft_sqe sqe;
+
+	th_sqe_log(&sqe, 0x05, 0, 0, 4096, false);
+	sqe.cdw14 = htole32(2u << 24);
+	assert_int_equal(admin_exec(w, &sqe, buf, 4096), 0);
+	assert_int_equal(le32toh(((uint32_t *)(void *)buf)[256 + 0x7d]), 0);
+}
+
 /* ---- 01h ---- */
 
 static struct nvme_error_log_page *read_errors(struct admin_world *w)
@@ -351,6 +362,7 @@ int main(void)
 		ADMIN_TEST(page_00_names_the_pages),
 		ADMIN_TEST(page_03_has_the_firmware_revision),
 		ADMIN_TEST(page_05_names_the_commands),
+		ADMIN_TEST(page_05_is_there_for_zones_without_zoned_namespaces),
 		ADMIN_TEST(a_refused_admin_command_is_logged),
 		ADMIN_TEST(a_refused_io_command_is_logged_with_its_lba),
 		ADMIN_TEST(reading_the_error_log_keeps_it),
