@@ -136,10 +136,12 @@ static uint64_t len_security(const struct nvmft_sqe *sqe, const struct nvmft_bac
 	return le32toh(sqe->cdw11);
 }
 
-/* NDT counts from 1 (Base 2.0, figure 88). */
+/* NDT counts from 1 (Base 2.0, figure 88). NDM: metadata would go where nobody has said. */
 static uint64_t len_vendor(const struct nvmft_sqe *sqe, const struct nvmft_backend_info *info)
 {
 	(void)info;
+	if (sqe->cdw11)
+		return PASS_BAD_LENGTH;
 	return nvmft_pass_dir(sqe->opcode) ? (uint64_t)le32toh(sqe->cdw10) * sizeof(uint32_t) : 0;
 }
 

@@ -127,6 +127,15 @@ static void request_put_own(struct request *req)
 	req->pub.queue->held -= request_pages(req);
 }
 
+/* Nobody looks at it, and the host may take its time to take the response. */
+static void request_drop_given(struct request *req)
+{
+	if (!req->pub.given.base)
+		return;
+	nvmft_buffer_put(req_group(req), &req->pub.given);
+	req->pub.given.base = NULL;
+}
+
 static void request_give_back_memory(struct request *req)
 {
 	struct nvmft_poll_group *group = req_group(req);
@@ -135,8 +144,7 @@ static void request_give_back_memory(struct request *req)
 		req->channel->ns->ops.lend_end(&req->channel->pub, &req->io);
 	if (req->pooled)
 		request_put_own(req);
-	if (req->pub.given.base)
-		nvmft_buffer_put(group, &req->pub.given);
+	request_drop_given(req);
 	if (req->iov_bounce.base)
 		nvmft_pool_put(group, &req->iov_bounce);
 	if (req->channel)
@@ -260,7 +268,8 @@ static int request_grant(struct request *req)
 	}
 	if (!req->want_bounce)
 		return 0;
-	ret = nvmft_pool_get(group, req->pub.data_len, privileged, &req->iov_bounce);
+	/* One that arrived with its command cannot be given back: those that hold one would wait for each other for ever. */
+	ret = nvmft_pool_get(group, req->pub.data_len, privileged || req->arrived, &req->iov_bounce);
 	if (!ret)
 		return 0;
 	req->iov_bounce.base = NULL;
@@ -352,6 +361,8 @@ static void request_wait_over(struct request *req)
 /* Those of the queue that wait already go first; those of others may wait for nothing but their own host. */
 static bool request_must_wait(const struct request *req)
 {
+	if (req->arrived)
+		return false;
 	if (request_privileged(req))
 		return request_second_half(req) && req->pub.sgl != NVMFT_SGL_IN_CAPSULE &&
 		       req->fused->state == REQ_WAIT_BUFFERS;
@@ -493,6 +504,7 @@ void nvmft_req_complete(struct request *req, nvmft_status status)
 	req->pub.cqe.sqhd = htole16(queue->sqflow_disabled ? 0xffff : queue->sqhd);
 	req->pub.cqe.status = htole16((uint16_t)(status << 1));
 	request_leave_queue(req);
+	request_drop_given(req);
 	queue->gt->ops.respond(&req->pub);
 }
 

@@ -64,7 +64,8 @@ nvmft_status nvmft_sgl_parse(struct request *req, uint64_t len)
 	const uint8_t *sgl = req->pub.sqe.dptr;
 	uint8_t kinds = req->pub.queue->gt->ops.sgl_kinds;
 
-	if (sgl_segment(req) && req->pub.segment_status)
+	/* What the transport could not make sense of, it has no place for. */
+	if ((sgl_segment(req) || (sgl_keyed(sgl) && kinds & NVMFT_SGL_KEYED)) && req->pub.segment_status)
 		return req_error(req, req->pub.segment_status, SGL_LOC);
 	if (nvmft_sgl_length(req) != len)
 		return req_error(req, SC_DNR(SGL_INVALID_DATA), SGL_LOC);

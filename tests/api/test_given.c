@@ -302,6 +302,20 @@ static void a_bad_segment_fails_the_command(void **state)
 	assert_int_equal(finish() & 0xff, NVME_SC_SGL_INVALID_OFFSET);
 }
 
+static void a_bad_keyed_descriptor_fails_the_command(void **state)
+{
+	struct nvmft_request *request;
+
+	connect_toy(*state);
+	request = capsule(nvme_admin_identify, 0, 0x40, 64);
+	request->sqe.cdw10 = htole32(NVME_IDENTIFY_CNS_CTRL);
+	request->sqe.dptr[8] = 0;
+	request->sqe.dptr[9] = 0x10; /* 4096 bytes */
+	request->segment_status = NVMFT_STATUS(NVME_SCT_GENERIC, NVME_SC_SGL_INVALID_DATA);
+	assert_false(nvmft_request_start(request));
+	assert_int_equal(finish() & 0xff, NVME_SC_SGL_INVALID_DATA);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -309,6 +323,7 @@ int main(void)
 		T(a_transport_hears_of_data_memory),      T(memory_that_a_transport_refuses_is_not_used),
 		T(in_capsule_data_is_used_where_it_lies), T(a_buffer_that_a_command_does_not_use_goes_back),
 		T(a_segment_is_as_long_as_it_adds_up),    T(a_bad_segment_fails_the_command),
+		T(a_bad_keyed_descriptor_fails_the_command),
 	};
 
 	return cmocka_run_group_tests_name("given", tests, NULL, NULL);

@@ -127,6 +127,8 @@ static void admin_lengths(void **state)
 		/* vendors': the direction by the opcode, NDT from 1 */
 		{0xc0, .cdw10 = 7, .len = 0},
 		{0xc1, .cdw10 = 7, .len = 28},
+		{0xc1, .cdw10 = 7, .cdw11 = 1, .len = BAD},
+		{0xc0, .cdw11 = 1, .len = BAD},
 		{0xfe, .cdw10 = 0, .len = 0},
 		{0xfe, .cdw10 = UINT32_MAX, .len = UINT32_MAX * 4ull},
 		{0x02, .cdw10 = 0x000f00c0, .cdw11 = 0, .len = 64},
