@@ -209,6 +209,7 @@ static int conn_setup(struct rdma_conn *conn, struct rdma_port *port, const stru
 	ret = nvmft_rdma_dev_get(conn->rg, conn->id->verbs, &conn->dev);
 	if (ret)
 		return ret;
+	conn->depth = ask->depth;
 	conn->max_sge = rdma_min(RDMA_MAX_SGE, (uint32_t)conn->dev->attr.max_sge);
 	conn->read_depth = rdma_min(conn->read_depth, (uint32_t)conn->dev->attr.max_qp_init_rd_atom);
 	conn->send_inv = conn->dev->attr.device_cap_flags & IBV_DEVICE_MEM_MGT_EXTENSIONS;

@@ -248,9 +248,9 @@ static void look_again(struct rdma_port *port)
  * abandoned. */
 static void lost(struct rdma_port *port, enum rdma_cm_event_type event)
 {
+	port->removed |= event == RDMA_CM_EVENT_DEVICE_REMOVAL;
 	if (port->retry.armed)
 		return;
-	port->removed = event == RDMA_CM_EVENT_DEVICE_REMOVAL;
 	nvmft_port_log(port->tp->port, NVMFT_LOG_WARN, "not listening for now: %s",
 		       port->removed ? "the RDMA device is gone" : "the address has changed");
 	look_again(port);

@@ -191,6 +191,8 @@ struct rdma_conn {
 	bool drained;
 	bool send_inv; /* the device can */
 	uint32_t max_sge;
+	uint32_t depth;
+	uint32_t unsent; /* responses that the host has not taken yet */
 	uint32_t sq_size, sq_free;
 	uint32_t read_depth, reads;
 	struct rdma_req_list txq, fetchq, posted;

@@ -213,6 +213,7 @@ static void send_done(struct rdma_conn *conn, struct rdma_req *rreq)
 {
 	leave(&conn->posted, rreq);
 	if (rreq->sent) {
+		conn->unsent--;
 		nvmft_request_release(rreq->request);
 		return;
 	}
@@ -282,6 +283,9 @@ void nvmft_rdma_respond(struct nvmft_request *request)
 	rreq->where = RDMA_REQ_TX;
 	TAILQ_INSERT_TAIL(&conn->txq, rreq, link);
 	nvmft_rdma_conn_dirty(conn);
+	/* To the core these commands are over, so that it does not keep a host from sending more and more. */
+	if (++conn->unsent > 2 * conn->depth)
+		nvmft_rdma_conn_dead(conn, "the host does not take its responses");
 }
 
 /* The QP is gone. Releasing half of a fused pair may bring the response of the other. */
