@@ -264,6 +264,8 @@ void nvmft_event_gone(struct ctrl *ctrl);
 /* pass.c */
 void nvmft_pass_step(struct ctrl *ctrl);
 void nvmft_pass_over(struct ctrl *ctrl, struct admin_slot *slot);
+/* The device does something for a host that keeps other commands waiting. */
+bool nvmft_pass_busy(const struct ctrl *ctrl);
 /* Those in the device are lost. */
 void nvmft_pass_lost(struct ctrl *ctrl);
 

@@ -142,6 +142,19 @@ void nvmft_pass_over(struct ctrl *ctrl, struct admin_slot *slot)
 	answer(pass, slot->cqe.status & STATUS_PASSED, slot->cqe.dw0 | (uint64_t)slot->cqe.dw1 << 32);
 }
 
+/* Not any command: a host could keep one open for ever, and with it the reset of a queue that hangs. */
+bool nvmft_pass_busy(const struct ctrl *ctrl)
+{
+	for (uint32_t cid = 0; cid < ADMIN_ENTRIES; cid++) {
+		const struct admin_slot *slot = &ctrl->slots[cid];
+		uint8_t opcode = slot->use == ADMIN_PASS ? slot->pass->sqe.opcode : 0;
+
+		if (opcode == nvme_admin_format_nvm || opcode == nvme_admin_sanitize_nvm)
+			return true;
+	}
+	return false;
+}
+
 void nvmft_pass_lost(struct ctrl *ctrl)
 {
 	for (uint32_t cid = 0; cid < ADMIN_ENTRIES; cid++) {
@@ -231,10 +244,13 @@ static void watch(struct ctrl *ctrl, uint16_t cid, uint64_t now)
 
 	if (slot->aborting && late) {
 		nvmft_ctrl_fail(ctrl, "an admin command and its Abort have timed out");
-	} else if (!slot->aborting && (late || unwanted(slot->pass)) && nvmft_admin_abort(ctrl, 0, cid)) {
+	} else if (!slot->aborting && late) {
+		/* A device that answers no Abort takes none either, and is given no more time for that. */
+		(void)nvmft_admin_abort(ctrl, 0, cid);
 		slot->aborting = true;
-		if (late)
-			slot->deadline = now + ABORT_TIMEOUT_NS;
+		slot->deadline = now + ABORT_TIMEOUT_NS;
+	} else if (!slot->aborting && unwanted(slot->pass)) {
+		slot->aborting = nvmft_admin_abort(ctrl, 0, cid);
 	}
 }
 

@@ -183,7 +183,7 @@ static void judge(struct ctrl *ctrl)
 	why = ctrl->accused_gen == ctrl_gen(ctrl) ? ctrl->accused : NULL;
 	ctrl->accused = NULL;
 	pthread_mutex_unlock(&ctrl->lock);
-	if (why && !ctrl->npasses)
+	if (why && !nvmft_pass_busy(ctrl))
 		nvmft_ctrl_fail(ctrl, why);
 }
 

@@ -773,7 +773,7 @@ static void test_admin_command_may_take_long(void **state)
 	struct test_io t, u;
 
 	w->m->hold_pass = w->m->hold = w->m->keep_io_on_abort = true;
-	pass_command(w, &t, &sqe, 0);
+	pass_opcode(w, &t, &sqe, 0x80, 0); /* Format NVM */
 	submit(w, &u, NVMFT_IO_READ, 0, 1, 0);
 	run_for(w, 59 * SECOND);
 	assert_int_equal(t.done | u.done, 0);
@@ -782,6 +782,21 @@ static void test_admin_command_may_take_long(void **state)
 	expect(&t, ABORTED);
 	run_for(w, 3 * SECOND);
 	expect(&u, LOST);
+	assert_int_equal(w->m->enables, 2);
+}
+
+static void test_admin_command_does_not_keep_a_hung_queue(void **state)
+{
+	struct world *w = *state;
+	struct nvmft_sqe sqe;
+	struct test_io t, u;
+
+	w->m->hold_pass = w->m->hold = w->m->keep_io_on_abort = true;
+	pass_command(w, &t, &sqe, 0);
+	submit(w, &u, NVMFT_IO_READ, 0, 1, 0);
+	run_for(w, 30 * SECOND);
+	expect(&u, LOST);
+	expect(&t, LOST);
 	assert_int_equal(w->m->enables, 2);
 }
 
@@ -968,6 +983,7 @@ int main(void)
 		TEST(test_admin_command_and_its_abort_time_out, setup_two),
 		TEST(test_admin_commands_leave_room, setup_two),
 		TEST(test_admin_command_may_take_long, setup_two),
+		TEST(test_admin_command_does_not_keep_a_hung_queue, setup_two),
 		TEST(test_admin_command_may_keep_others_waiting, setup_two),
 		TEST(test_admin_command_is_aborted, setup_two),
 		TEST(test_admin_commands_more_than_there_is_room, setup_two),
