@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,23 +37,52 @@ static void write_log(void *ctx, enum nvmft_log_level level, const char *message
 	fprintf(stderr, "target: %s\n", message);
 }
 
+/* "vfio:ADDRESS/NSID": the address alone goes to @address. Return: NSID. */
+static uint32_t split_address(const char *device, char *address, size_t size)
+{
+	const char *slash = strchr(device, '/');
+
+	snprintf(address, size, "%.*s", (int)(slash ? slash - device : (int)strlen(device)), device);
+	return slash ? (uint32_t)atoi(slash + 1) : 1;
+}
+
+static int add_namespace(struct nvmft_subsystem *subsystem, const char *kind, uint64_t bytes)
+{
+	char address[64];
+	struct nvmft_null_opts null = {.size = sizeof(null), .bytes = bytes, .block_size = 4096};
+	struct nvmft_memory_opts memory = {.size = sizeof(memory), .bytes = bytes, .block_size = 4096};
+	struct nvmft_uring_nvme_opts uring = {.size = sizeof(uring)};
+	struct nvmft_vfio_nvme_opts vfio = {.size = sizeof(vfio), .address = address};
+	struct nvmft_namespace_opts ns = {.size = sizeof(ns), .nsid = 1};
+
+	if (!strncmp(kind, "nvme:", 5)) {
+		uring.device = kind + 5;
+		ns.backend = nvmft_backend_uring_nvme();
+		ns.backend_opts = &uring;
+	} else if (!strncmp(kind, "vfio:", 5)) {
+		vfio.nsid = split_address(kind + 5, address, sizeof(address));
+		ns.backend = nvmft_backend_vfio_nvme();
+		ns.backend_opts = &vfio;
+	} else if (!strcmp(kind, "memory")) {
+		ns.backend = nvmft_backend_memory();
+		ns.backend_opts = &memory;
+	} else {
+		ns.backend = nvmft_backend_null();
+		ns.backend_opts = &null;
+	}
+	return nvmft_namespace_add(subsystem, &ns, NULL);
+}
+
 static int add_subsystem(struct lb_target *lb, const char *kind, uint64_t bytes)
 {
 	struct nvmft_subsystem_opts opts = {
 		.size = sizeof(opts), .nqn = SUBNQN, .allow_any_host = true, .max_io_queues = 65535};
-	struct nvmft_null_opts null = {.size = sizeof(null), .bytes = bytes, .block_size = 4096};
-	struct nvmft_memory_opts memory = {.size = sizeof(memory), .bytes = bytes, .block_size = 4096};
-	bool is_null = !strcmp(kind, "null");
-	struct nvmft_namespace_opts ns = {.size = sizeof(ns),
-					  .nsid = 1,
-					  .backend = is_null ? nvmft_backend_null() : nvmft_backend_memory(),
-					  .backend_opts = is_null ? (void *)&null : (void *)&memory};
 	struct nvmft_subsystem *subsystem;
 	int rc;
 
 	rc = nvmft_subsystem_create(lb->target, &opts, &subsystem);
 	if (!rc)
-		rc = nvmft_namespace_add(subsystem, &ns, NULL);
+		rc = add_namespace(subsystem, kind, bytes);
 	return rc ? rc : nvmft_port_link(lb->port, subsystem);
 }
 

@@ -16,7 +16,8 @@ struct lb_target {
 	uint16_t cntlid;
 };
 
-/* @kind: "null" or "memory". Each returns 0 or -errno. */
+/* @kind: "null", "memory", "nvme:/dev/ngXnY" or "vfio:ADDRESS/NSID"; a device has its own size. Each returns 0 or
+ * -errno. */
 int lb_start(struct lb_target *lb, const struct nvmft_transport_ops *transport, const char *kind, uint64_t bytes);
 
 /* Connect a queue over loopback; the admin queue's controller is enabled too. */

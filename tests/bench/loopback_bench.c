@@ -1,21 +1,27 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * loopback_bench ios null|memory DEPTH COMMANDS    4 KiB reads through the in-process transport
- * loopback_bench queues COUNT SQSIZE               what so many idle I/O queues of one controller take
- * loopback_bench start                             from nothing to the first I/O
+ * loopback_bench ios KIND DEPTH COMMANDS       4 KiB reads through the in-process transport
+ * loopback_bench count KIND DEPTH BATCHES      the same DEPTH at a time, with marks for count_steps
+ * loopback_bench queues COUNT SQSIZE           what so many idle I/O queues of one controller take
+ * loopback_bench start                         from nothing to the first I/O
  *
- * Each prints one line of JSON. Heap allocations are counted when alloc_count.so is preloaded.
+ * KIND is null, memory, nvme:/dev/ngXnY or vfio:ADDRESS/NSID, a namespace with blocks of 4 KiB. Each prints one line of
+ * JSON. Heap allocations are counted when alloc_count.so is preloaded.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lb_host.h"
+#include "ssd.h"
 
 #define BS 4096u
 #define NS_BYTES (64ull << 20)
 #define WARM_UP 10000u
+/* After this every device has done what it was told. */
+#define SETTLE_US 3000u
 
 __attribute__((weak)) uint64_t bench_alloc_count(void);
 
@@ -88,24 +94,30 @@ static struct io *make_ios(struct load *load, unsigned int depth)
 	return ios;
 }
 
+static int open_queue(struct lb_target *lb, const char *kind, unsigned int depth, struct nvmft_loopback_queue **queue)
+{
+	struct nvmft_loopback_queue *admin;
+	int rc = lb_start(lb, nvmft_transport_loopback(), kind, NS_BYTES);
+
+	if (!rc)
+		rc = lb_connect(lb, 0, 31, &admin);
+	if (!rc)
+		rc = lb_connect(lb, 1, (uint16_t)depth, queue);
+	if (rc)
+		fprintf(stderr, "loopback_bench: %s\n", strerror(-rc));
+	return rc;
+}
+
 static int bench_ios(const char *kind, unsigned int depth, uint64_t count)
 {
 	struct load load = {0};
 	struct lb_target lb;
-	struct nvmft_loopback_queue *admin;
 	struct io *ios = make_ios(&load, depth);
 	double seconds;
 	uint64_t allocated;
-	int rc = lb_start(&lb, nvmft_transport_loopback(), kind, NS_BYTES);
 
-	if (!rc)
-		rc = lb_connect(&lb, 0, 31, &admin);
-	if (!rc)
-		rc = lb_connect(&lb, 1, (uint16_t)depth, &load.queue);
-	if (rc) {
-		fprintf(stderr, "loopback_bench: %s\n", strerror(-rc));
+	if (open_queue(&lb, kind, depth, &load.queue))
 		return 1;
-	}
 	run(&lb, &load, ios, depth, WARM_UP);
 	allocated = allocations();
 	seconds = lb_seconds();
@@ -116,6 +128,37 @@ static int bench_ios(const char *kind, unsigned int depth, uint64_t count)
 	       "%llu}\n",
 	       (unsigned long long)count, seconds * 1e9 / (double)count, (unsigned long long)load.errors,
 	       bench_alloc_count ? "true" : "false", (unsigned long long)allocated);
+	lb_stop(&lb);
+	return load.errors ? 1 : 0;
+}
+
+/* Counted: submission with the pass that takes it to the device, and the passes that bring the answers back. */
+static int bench_count(const char *kind, unsigned int depth, uint64_t batches)
+{
+	struct load load = {0};
+	struct lb_target lb;
+	struct io *ios = make_ios(&load, depth);
+
+	if (open_queue(&lb, kind, depth, &load.queue))
+		return 1;
+	run(&lb, &load, ios, depth, depth * 4u);
+	load.left = 0;
+	for (uint64_t batch = 0; batch < batches; batch++) {
+		load.done = 0;
+		ssd_mark();
+		for (unsigned int i = 0; i < depth; i++)
+			if (nvmft_loopback_submit(load.queue, &ios[i].cmd))
+				load.errors++;
+		nvmft_poll(lb.group, 0);
+		ssd_mark();
+		usleep(SETTLE_US);
+		ssd_mark();
+		while (load.done < depth && !load.errors)
+			nvmft_poll(lb.group, 0);
+		ssd_mark();
+	}
+	printf("{\"ios\": %llu, \"errors\": %llu}\n", (unsigned long long)(batches * depth),
+	       (unsigned long long)load.errors);
 	lb_stop(&lb);
 	return load.errors ? 1 : 0;
 }
@@ -173,10 +216,12 @@ int main(int argc, char **argv)
 {
 	if (argc == 5 && !strcmp(argv[1], "ios"))
 		return bench_ios(argv[2], (unsigned int)atoi(argv[3]), strtoull(argv[4], NULL, 10));
+	if (argc == 5 && !strcmp(argv[1], "count"))
+		return bench_count(argv[2], (unsigned int)atoi(argv[3]), strtoull(argv[4], NULL, 10));
 	if (argc == 4 && !strcmp(argv[1], "queues"))
 		return bench_queues((unsigned int)atoi(argv[2]), (uint16_t)atoi(argv[3]));
 	if (argc == 2 && !strcmp(argv[1], "start"))
 		return bench_start();
-	fprintf(stderr, "Usage: loopback_bench ios null|memory DEPTH COMMANDS | queues COUNT SQSIZE | start\n");
+	fprintf(stderr, "Usage: loopback_bench ios|count KIND DEPTH COMMANDS|BATCHES | queues COUNT SQSIZE | start\n");
 	return 2;
 }

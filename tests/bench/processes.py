@@ -29,7 +29,8 @@ class Build:
         self.path = path
         self.target = os.path.join(path, 'examples/target/nvmft-target')
         self.library = os.path.join(path, 'libnvmft.so.0')
-        for name in ('floor_server', 'lean_gen', 'loopback_bench', 'tcp_target', 'alloc_count.so'):
+        for name in ('floor_server', 'lean_gen', 'loopback_bench', 'tcp_target', 'alloc_count.so', 'count_steps', 'ssd_bench',
+                     'ssd_bench_model'):
             setattr(self, name.split('.')[0], os.path.join(path, 'tests/bench', name))
 
     def buildtype(self):

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tcp_target: serve a null namespace over TCP from one thread that sleeps in poll(2), on a port of the kernel's choice,
- * which is printed. For instruction counts: valgrind 3.19 lets no other thread run while one is inside
- * io_uring_enter().
+ * tcp_target          serve a null namespace over TCP from one thread that sleeps in poll(2). For instruction counts:
+ *                     valgrind 3.19 lets no other thread run while one is inside io_uring_enter().
+ * tcp_target KIND     a namespace of another KIND of loopback_bench, from one thread that sleeps in nvmft_poll()
+ *
+ * Prints the port, which is of the kernel's choice, and in the end what was counted.
  */
 #include <poll.h>
 #include <signal.h>
@@ -19,12 +21,30 @@ static void on_signal(int sig)
 	ended = 1;
 }
 
-int main(void)
+static void sleep_outside(struct nvmft_poll_group *group)
+{
+	struct pollfd pfd = {.fd = nvmft_poll_group_fd(group), .events = POLLIN};
+
+	while (nvmft_poll(group, 0) > 0)
+		;
+	if (nvmft_poll_group_arm(group) == 0)
+		(void)poll(&pfd, 1, 1000);
+}
+
+static void print_stats(struct nvmft_target *target)
+{
+	struct nvmft_target_stats stats = {.size = sizeof(stats)};
+
+	nvmft_target_stats(target, &stats);
+	printf("{\"commands\": %llu, \"errors\": %llu, \"copied_bytes\": %llu}\n", (unsigned long long)stats.io_cmds,
+	       (unsigned long long)stats.errors, (unsigned long long)stats.copied_bytes);
+}
+
+int main(int argc, char **argv)
 {
 	char traddr[256], trsvcid[32];
-	struct pollfd pfd = {.events = POLLIN};
 	struct lb_target lb;
-	int rc = lb_start(&lb, nvmft_transport_tcp(), "null", 1ull << 40);
+	int rc = lb_start(&lb, nvmft_transport_tcp(), argc > 1 ? argv[1] : "null", 1ull << 40);
 
 	if (rc) {
 		fprintf(stderr, "tcp_target: %s\n", strerror(-rc));
@@ -34,13 +54,13 @@ int main(void)
 	nvmft_port_address(lb.port, traddr, trsvcid);
 	printf("%s\n", trsvcid);
 	fflush(stdout);
-	pfd.fd = nvmft_poll_group_fd(lb.group);
 	while (!ended) {
-		while (nvmft_poll(lb.group, 0) > 0)
-			;
-		if (nvmft_poll_group_arm(lb.group) == 0)
-			(void)poll(&pfd, 1, 1000);
+		if (argc > 1)
+			nvmft_poll(lb.group, NVMFT_POLL_WAIT);
+		else
+			sleep_outside(lb.group);
 	}
+	print_stats(lb.target);
 	lb_stop(&lb);
 	return 0;
 }
