@@ -290,6 +290,8 @@ int nvmft_poll(struct nvmft_poll_group *group, unsigned int flags)
 
 int nvmft_poll_group_arm(struct nvmft_poll_group *group)
 {
+	if (!TAILQ_EMPTY(&group->polled_channels) && nvmft_ring_renew_eventfd(&group->ring) != 0)
+		return -EAGAIN;
 	nvmft_ring_arm(&group->ring);
 	return group_prepare_sleep(group);
 }

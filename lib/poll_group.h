@@ -17,8 +17,8 @@ struct ring {
 	struct io_uring uring;
 	struct nvmft_ring_op *wait_head, **wait_tail; /* prepared later: the submission queue was full */
 	bool enabled;
-	bool armed;   /* @event_fd is signalled */
-	int event_fd; /* what a host sleeps on */
+	atomic_bool armed; /* @event_fd is signalled: the host sleeps on it. Read by other threads, see nvmft_group_wake(). */
+	int event_fd;
 	struct io_uring_cqe *aside; /* taken out of a full completion queue by nvmft_ring_forget(); usually NULL */
 	unsigned int naside, aside_done;
 };
@@ -100,6 +100,7 @@ void nvmft_ring_fini(struct nvmft_poll_group *group);
 int nvmft_ring_enable(struct nvmft_poll_group *group); /* by the thread that will drive it */
 int nvmft_ring_reap(struct nvmft_poll_group *group);   /* completions; returns how many */
 void nvmft_ring_submit(struct nvmft_poll_group *group, bool wait);
+int nvmft_ring_renew_eventfd(struct ring *ring); /* 0 or -errno, and the group must not sleep */
 void nvmft_ring_arm(struct ring *ring); /* from now on completions make event_fd readable */
 void nvmft_ring_disarm(struct ring *ring);
 bool nvmft_ring_idle(struct nvmft_poll_group *group); /* nothing to reap, nothing to submit */

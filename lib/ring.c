@@ -94,7 +94,7 @@ void nvmft_ring_arm(struct ring *ring)
 {
 	uint64_t count;
 
-	ring->armed = true;
+	atomic_store_explicit(&ring->armed, true, memory_order_relaxed);
 	/* What made it readable before is dealt with or will be seen by the caller's look at the ring. */
 	(void)!read(ring->event_fd, &count, sizeof(count));
 	io_uring_cq_eventfd_toggle(&ring->uring, true);
@@ -102,11 +102,21 @@ void nvmft_ring_arm(struct ring *ring)
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
+/*
+ * The kernel, up to Linux 6.18 at least, signals the eventfd of a ring only once for completions that another eventfd brings
+ * about, as those of devices of backends do. A new registration makes it forget.
+ */
+int nvmft_ring_renew_eventfd(struct ring *ring)
+{
+	(void)io_uring_unregister_eventfd(&ring->uring);
+	return io_uring_register_eventfd(&ring->uring, ring->event_fd);
+}
+
 void nvmft_ring_disarm(struct ring *ring)
 {
-	if (ring->armed)
+	if (atomic_load_explicit(&ring->armed, memory_order_relaxed))
 		io_uring_cq_eventfd_toggle(&ring->uring, false);
-	ring->armed = false;
+	atomic_store_explicit(&ring->armed, false, memory_order_relaxed);
 }
 
 int nvmft_ring_enable(struct nvmft_poll_group *group)

@@ -133,6 +133,27 @@ static void call_before_sleeping_is_not_slept_over(void **state)
 	assert_int_equal(c.calls, 1);
 }
 
+static void every_call_wakes_a_sleeping_group(void **state)
+{
+	struct {
+		struct nvmft_call call;
+		int calls;
+	} c = {.call.fn = count_call};
+	struct nvmft_target *target = new_target();
+	struct nvmft_poll_group *group;
+
+	(void)state;
+	assert_int_equal(nvmft_poll_group_create(target, &group), 0);
+	for (int i = 1; i <= 3; i++) {
+		settle(group);
+		nvmft_poll_group_call(group, &c.call);
+		assert_true(readable(nvmft_poll_group_fd(group), 1000));
+		settle(group);
+		assert_int_equal(c.calls, i);
+	}
+	stop_by_polling(target, group);
+}
+
 /* A socket's completion is deferred work of the kernel: this is what a host's epoll must be woken for. */
 static void connection_wakes_a_sleeping_group(void **state)
 {
@@ -362,6 +383,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(idle_group_can_be_slept_on),
 		cmocka_unit_test(call_wakes_a_sleeping_group),
+		cmocka_unit_test(every_call_wakes_a_sleeping_group),
 		cmocka_unit_test(call_before_sleeping_is_not_slept_over),
 		cmocka_unit_test(connection_wakes_a_sleeping_group),
 		cmocka_unit_test(configuration_wakes_a_sleeping_group),
