@@ -2,6 +2,7 @@
 # SSDs driven through VFIO go away under I/O: retryable errors, nothing hangs, other namespaces go on
 # timeout: 300
 # iommu
+# by hand
 kernel_may_say 'Error|error|failed|timeout|Unable'
 present() { [ -e "/sys/bus/pci/devices/$hot" ]; }
 hot=$(pci NVMFT-HOT) other=$(pci NVMFT-VFIO)
@@ -24,7 +25,7 @@ for way in unplugged removed; do
 	fi
 	within 30 "$hot is $way" eval "! present"
 	within 40 "the load has ended" eval "! kill -0 $load"
-	has "its errors" "$(cat load.out)" "err= *(5|6|19|61)"
+	has "its errors" "$(cat load.out)" "err= *(5|6|19|61|121)"
 	within 10 "hosts see it no more" no_disk 1
 	verify_all_wait
 	live $c

@@ -2,6 +2,7 @@
 # controller fatal status of an SSD driven through VFIO: reset under verified I/O; given up if it stays
 # timeout: 240
 # iommu
+# by hand
 kernel_may_say 'Error|error|failed|timeout'
 pci=$(pci NVMFT-VFIO)
 vfio_bind $pci

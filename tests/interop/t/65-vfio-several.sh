@@ -2,6 +2,7 @@
 # several namespaces of one SSD and two controllers of one subsystem through VFIO, verified I/O on all at once
 # timeout: 400
 # iommu
+# by hand
 kernel_may_say 'timeout|failed'
 ssd=$(pci NVMFT-VFIO) sub0=$(pci NVMFT-SUB 1) sub1=$(pci NVMFT-SUB 2)
 vfio_bind $ssd $sub0 $sub1
