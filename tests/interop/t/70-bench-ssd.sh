@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # backends for SSDs: instructions, system calls and commands per second beside the raw loop and fio; zero copies
 # timeout: 500
+# by hand
 # iommu
 [ -x /host/bin/ssd_bench ] && [ -x /host/bin/count_steps ] || skip "the bench is not built"
 inner_programs

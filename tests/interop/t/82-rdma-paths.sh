@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # NVMe/RDMA multipath: one of two RDMA devices is removed under verified I/O and comes back; one leg RDMA, one TCP
 # timeout: 400
+# by hand
 kernel_may_say 'timeout|failed|Connect rejected|I/O error|unable|Property Set error'
 rdma_link 1
 rdma_link 2
