@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <liburing.h>
@@ -40,51 +38,15 @@ void nvmft_rdma_reject(struct rdma_cm_id *id, enum rdma_sts sts)
 
 /* ---- addresses ---- */
 
-union rdma_inet nvmft_rdma_addr(const struct sockaddr *sa)
+union inet_end nvmft_rdma_addr(const struct sockaddr *sa)
 {
-	union rdma_inet addr = {.sa = {.sa_family = AF_UNSPEC}};
+	union inet_end addr = {.sa = {.sa_family = AF_UNSPEC}};
 
 	if (sa->sa_family == AF_INET)
 		memcpy(&addr.in, sa, sizeof(addr.in));
 	else if (sa->sa_family == AF_INET6)
 		memcpy(&addr.in6, sa, sizeof(addr.in6));
 	return addr;
-}
-
-void nvmft_rdma_addr_text(const union rdma_inet *addr, char *text, size_t len)
-{
-	char host[INET6_ADDRSTRLEN] = "";
-
-	if (addr->sa.sa_family == AF_INET) {
-		inet_ntop(AF_INET, &addr->in.sin_addr, host, sizeof(host));
-		snprintf(text, len, "%s:%u", host, ntohs(addr->in.sin_port));
-	} else if (addr->sa.sa_family == AF_INET6) {
-		inet_ntop(AF_INET6, &addr->in6.sin6_addr, host, sizeof(host));
-		snprintf(text, len, "[%s]:%u", host, ntohs(addr->in6.sin6_port));
-	} else {
-		snprintf(text, len, "unknown");
-	}
-}
-
-/* The limit per address counts hosts, not their ports. 0: not an IP address. */
-uint64_t nvmft_rdma_addr_key(const union rdma_inet *addr)
-{
-	uint64_t key = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-	const uint8_t *p;
-	size_t len;
-
-	if (addr->sa.sa_family == AF_INET) {
-		p = (const uint8_t *)&addr->in.sin_addr;
-		len = sizeof(addr->in.sin_addr);
-	} else if (addr->sa.sa_family == AF_INET6) {
-		p = addr->in6.sin6_addr.s6_addr;
-		len = sizeof(addr->in6.sin6_addr);
-	} else {
-		return 0;
-	}
-	while (len-- > 0)
-		key = (key ^ *p++) * UINT64_C(0x100000001b3);
-	return key ? key : 1;
 }
 
 /* ---- events of connections ---- */

@@ -242,10 +242,10 @@ static void conn_init(struct rdma_conn *conn, struct nvmft_queue *queue, struct 
 int nvmft_rdma_conn_create(struct rdma_port *port, struct nvmft_poll_group *group, struct rdma_cm_id *id,
 			   const struct rdma_ask *ask, uint8_t read_depth)
 {
-	union rdma_inet peer = nvmft_rdma_addr(rdma_get_peer_addr(id));
+	union inet_end peer = nvmft_rdma_addr(rdma_get_peer_addr(id));
 	struct nvmft_queue *queue;
 	struct rdma_conn *conn;
-	int ret = nvmft_queue_open(port->tp->port, group, nvmft_rdma_addr_key(&peer), &queue);
+	int ret = nvmft_queue_open(port->tp->port, group, nvmft_inet_key(&peer), &queue);
 
 	if (ret)
 		return ret;

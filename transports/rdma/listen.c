@@ -222,7 +222,7 @@ static void requested(struct rdma_port *port, struct rdma_cm_event *event)
 	struct arrival a = {.id = event->id, .read_depth = param->initiator_depth};
 	enum rdma_sts sts = nvmft_rdma_parse_ask(param->private_data, param->private_data ? param->private_data_len : 0,
 						 port->max_depth, &a.ask);
-	union rdma_inet peer;
+	union inet_end peer;
 	char text[80];
 
 	/* All its data is copied, and the identifier changes its channel. */
@@ -234,7 +234,7 @@ static void requested(struct rdma_port *port, struct rdma_cm_event *event)
 		return;
 	}
 	peer = nvmft_rdma_addr(rdma_get_peer_addr(a.id));
-	nvmft_rdma_addr_text(&peer, text, sizeof(text));
+	nvmft_inet_text(&peer, "unknown", text, sizeof(text));
 	nvmft_port_log(port->tp->port, NVMFT_LOG_WARN, "%s: connection refused: %s", text, nvmft_rdma_sts_text(sts));
 	refuse(a.id, sts);
 }

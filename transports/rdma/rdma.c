@@ -69,12 +69,12 @@ static void queue_close(struct nvmft_queue *queue)
 
 static void host_address(struct nvmft_queue *queue, char *text, size_t len)
 {
-	nvmft_rdma_addr_text(&rdma_conn_of(queue)->peer, text, len);
+	nvmft_inet_text(&rdma_conn_of(queue)->peer, "unknown", text, len);
 }
 
 static void local_address(struct nvmft_queue *queue, char *text, size_t len)
 {
-	nvmft_rdma_addr_text(&rdma_conn_of(queue)->local, text, len);
+	nvmft_inet_text(&rdma_conn_of(queue)->local, "unknown", text, len);
 }
 
 static const struct nvmft_transport_ops rdma_ops = {

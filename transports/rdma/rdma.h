@@ -13,6 +13,7 @@
 #include <nvmft/provider/transport.h>
 #include <nvmft/transports.h>
 
+#include "../address.h"
 #include "wire.h"
 
 #define rdma_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
@@ -162,12 +163,6 @@ struct rdma_req {
 
 /* ---- connections ---- */
 
-union rdma_inet {
-	struct sockaddr sa;
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-};
-
 enum rdma_conn_state {
 	RDMA_CONN_CONNECTING,
 	RDMA_CONN_LIVE,
@@ -197,7 +192,7 @@ struct rdma_conn {
 	uint32_t read_depth, reads;
 	struct rdma_req_list txq, fetchq, posted;
 	struct nvmft_timer drain;
-	union rdma_inet peer, local; /* the log wants them when the identifier is gone, too */
+	union inet_end peer, local; /* the log wants them when the identifier is gone, too */
 };
 
 /* Kinds of work requests, in the low bits of wr_id. */
@@ -233,9 +228,7 @@ void nvmft_rdma_address(struct nvmft_transport_port *port, char *traddr, char *t
 /* cm.c: connection management */
 struct rdma_event_channel *nvmft_rdma_channel_open(void); /* NULL: see errno */
 void nvmft_rdma_reject(struct rdma_cm_id *id, enum rdma_sts sts);
-union rdma_inet nvmft_rdma_addr(const struct sockaddr *sa);
-void nvmft_rdma_addr_text(const union rdma_inet *addr, char *text, size_t len);
-uint64_t nvmft_rdma_addr_key(const union rdma_inet *addr);
+union inet_end nvmft_rdma_addr(const struct sockaddr *sa);
 int nvmft_rdma_group_up(struct rdma_group *rg); /* for one more connection */
 void nvmft_rdma_group_down(struct rdma_group *rg);
 

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -102,7 +100,7 @@ static void set_options(const struct tcp_port *port, int fd)
 		fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
 }
 
-static void read_addr(int (*get)(int, struct sockaddr *, socklen_t *), int fd, union tcp_addr *addr)
+static void read_addr(int (*get)(int, struct sockaddr *, socklen_t *), int fd, union inet_end *addr)
 {
 	struct sockaddr_storage ss = {0};
 	socklen_t len = sizeof(ss);
@@ -122,42 +120,6 @@ static int get_local(int fd, struct sockaddr *sa, socklen_t *len)
 	return getsockname(fd, sa, len);
 }
 
-/* The limit per address counts hosts, not their ports. 0: not an IP address. */
-static uint64_t address_key(const union tcp_addr *addr)
-{
-	uint64_t key = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-	const uint8_t *p;
-	size_t len;
-
-	if (addr->sa.sa_family == AF_INET) {
-		p = (const uint8_t *)&addr->in.sin_addr;
-		len = sizeof(addr->in.sin_addr);
-	} else if (addr->sa.sa_family == AF_INET6) {
-		p = addr->in6.sin6_addr.s6_addr;
-		len = sizeof(addr->in6.sin6_addr);
-	} else {
-		return 0;
-	}
-	while (len-- > 0)
-		key = (key ^ *p++) * UINT64_C(0x100000001b3);
-	return key ? key : 1;
-}
-
-void nvmft_tcp_addr_text(const union tcp_addr *addr, char *text, size_t len)
-{
-	char host[INET6_ADDRSTRLEN] = "";
-
-	if (addr->sa.sa_family == AF_INET) {
-		inet_ntop(AF_INET, &addr->in.sin_addr, host, sizeof(host));
-		snprintf(text, len, "%s:%u", host, ntohs(addr->in.sin_port));
-	} else if (addr->sa.sa_family == AF_INET6) {
-		inet_ntop(AF_INET6, &addr->in6.sin6_addr, host, sizeof(host));
-		snprintf(text, len, "[%s]:%u", host, ntohs(addr->in6.sin6_port));
-	} else {
-		snprintf(text, len, "local");
-	}
-}
-
 static void conn_init(struct tcp_conn *conn, struct nvmft_queue *queue, struct tcp_port *port, int fd)
 {
 	conn->queue = queue;
@@ -175,14 +137,14 @@ static void conn_init(struct tcp_conn *conn, struct nvmft_queue *queue, struct t
 int nvmft_tcp_conn_create(struct nvmft_port *port, struct nvmft_poll_group *group, int fd)
 {
 	struct tcp_port *tport = nvmft_port_transport(port)->priv;
-	union tcp_addr peer, local;
+	union inet_end peer, local;
 	struct nvmft_queue *queue;
 	struct tcp_conn *conn;
 	int ret;
 
 	read_addr(get_peer, fd, &peer);
 	read_addr(get_local, fd, &local);
-	ret = nvmft_queue_open(port, group, address_key(&peer), &queue);
+	ret = nvmft_queue_open(port, group, nvmft_inet_key(&peer), &queue);
 	if (ret)
 		return ret;
 	set_options(tport, fd);

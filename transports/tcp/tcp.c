@@ -104,12 +104,12 @@ static void queue_live(struct nvmft_queue *queue)
 
 static void host_address(struct nvmft_queue *queue, char *text, size_t len)
 {
-	nvmft_tcp_addr_text(&tcp_conn_of(queue)->peer, text, len);
+	nvmft_inet_text(&tcp_conn_of(queue)->peer, "local", text, len);
 }
 
 static void local_address(struct nvmft_queue *queue, char *text, size_t len)
 {
-	nvmft_tcp_addr_text(&tcp_conn_of(queue)->local, text, len);
+	nvmft_inet_text(&tcp_conn_of(queue)->local, "local", text, len);
 }
 
 static const struct nvmft_transport_ops tcp_ops = {

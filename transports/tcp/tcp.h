@@ -12,6 +12,7 @@
 #include <nvmft/provider/transport.h>
 #include <nvmft/transports.h>
 
+#include "../address.h"
 #include "pdu.h"
 #include "ttag.h"
 
@@ -168,12 +169,6 @@ struct tcp_rx {
 	uint8_t stash[TCP_HEADER_MAX + TCP_DIGEST_LEN];
 };
 
-union tcp_addr {
-	struct sockaddr sa;
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-};
-
 /* The transport's private bytes of a queue. Belongs to the thread of the queue's poll group. */
 struct tcp_conn {
 	struct nvmft_queue *queue;
@@ -198,7 +193,7 @@ struct tcp_conn {
 	struct tcp_error term;
 	uint32_t term_pdu_len; /* of the offending header, in rx.stash */
 	struct nvmft_timer linger;
-	union tcp_addr peer, local;
+	union inet_end peer, local;
 	struct tcp_rx rx;
 };
 
@@ -229,7 +224,6 @@ void nvmft_tcp_conn_work(struct tcp_conn *conn); /* from group_flush */
  */
 void nvmft_tcp_conn_dead(struct tcp_conn *conn, const struct tcp_error *err, const uint8_t *pdu, size_t pdu_len);
 void nvmft_tcp_conn_op_over(struct tcp_conn *conn); /* a ring operation of a connection that is not open completed */
-void nvmft_tcp_addr_text(const union tcp_addr *addr, char *text, size_t len);
 
 /* rx.c */
 void nvmft_tcp_rx_init(struct tcp_conn *conn);
