@@ -167,9 +167,14 @@ static void span_take(const struct ng_backend *ng, struct ng_io *ni, struct span
 	advance(ni, span->bytes);
 }
 
+static bool region_is_fixed(const struct ng_channel *ch, uint32_t region)
+{
+	return ch->fixed_ok && region < NG_REGIONS && ch->fixed[region / 64] >> (region % 64) & 1;
+}
+
 static bool is_fixed(const struct ng_channel *ch, const struct ng_io *ni, uint32_t region)
 {
-	return ch->fixed_ok && !ni->plain && region < NG_REGIONS && ch->fixed[region / 64] >> (region % 64) & 1;
+	return !ni->plain && region_is_fixed(ch, region);
 }
 
 /* ---- commands ---- */
@@ -539,20 +544,75 @@ static nvmft_status prepare(const struct ng_backend *ng, struct ng_io *ni)
 	return set_vec(ni) ? nvmft_status_from_errno(-ENOMEM) : 0;
 }
 
-void nvmft_ng_submit(struct nvmft_channel *channel, struct nvmft_io *io)
+static struct ng_io *start(struct nvmft_io *io)
 {
-	struct ng_channel *ch = channel->priv;
 	struct ng_io *ni = io->priv;
-	nvmft_status status;
 
 	memset(ni, 0, offsetof(struct ng_io, few));
 	ni->io = io;
 	ni->total = has_range(io) ? io->blocks : 1;
-	status = prepare(backend_of(ch), ni);
+	return ni;
+}
+
+static __attribute__((noinline)) void submit_any(struct ng_channel *ch, struct nvmft_io *io)
+{
+	struct ng_io *ni = start(io);
+	nvmft_status status = prepare(backend_of(ch), ni);
+
 	if (status) {
 		nvmft_io_done(io, status);
 		return;
 	}
 	ch->outstanding++;
 	issue(ch, ni);
+}
+
+/* ---- the short way ---- */
+
+/* As nvmft_ng_complete() does with the last command of an I/O. */
+void nvmft_ng_simple_failed(struct ng_channel *ch, struct nvmft_io *io, int res)
+{
+	struct ng_io *ni = start(io);
+
+	ch->outstanding++;
+	ni->at = ni->total;
+	ni->pending = 1;
+	ni->fixed = region_is_fixed(ch, io->iov->region);
+	nvmft_ng_complete(ch, ni, res, 0);
+}
+
+/*
+ * What most I/O is: a read or write of one buffer, done with one command for which there is room. It goes without what
+ * others need: vectors, splitting, waiting, and a struct ng_io that knows how far all that has come.
+ */
+void nvmft_ng_submit(struct nvmft_channel *channel, struct nvmft_io *io)
+{
+	struct ng_channel *ch = channel->priv;
+	const struct ng_backend *ng = channel->backend->priv;
+	const struct nvmft_iov *iov = io->iov;
+	struct nvme_uring_cmd *cmd;
+	struct io_uring_sqe *sqe;
+
+	if (io->op > NVMFT_IO_WRITE || io->iovcnt != 1 || iov->len > ch->simple_bytes || ch->waiting ||
+	    atomic_load_explicit(&ng->pi, memory_order_relaxed) || !(sqe = io_uring_get_sqe(&ch->uring))) {
+		submit_any(ch, io);
+		return;
+	}
+	ng_clear_sqe(sqe);
+	sqe->opcode = IORING_OP_URING_CMD;
+	sqe->fd = ng->fd;
+	sqe->cmd_op = NVME_URING_CMD_IO;
+	sqe->user_data = (uintptr_t)io | NG_SIMPLE;
+	if (region_is_fixed(ch, iov->region)) {
+		sqe->uring_cmd_flags = IORING_URING_CMD_FIXED;
+		sqe->buf_index = (uint16_t)iov->region;
+	}
+	cmd = (struct nvme_uring_cmd *)(void *)sqe->cmd;
+	cmd->opcode = io->op == NVMFT_IO_READ ? NG_OPC_READ : NG_OPC_WRITE;
+	cmd->nsid = ng->nsid;
+	cmd->addr = (uintptr_t)iov->base;
+	cmd->data_len = iov->len;
+	cmd->cdw10 = (uint32_t)io->lba;
+	cmd->cdw11 = (uint32_t)(io->lba >> 32);
+	cmd->cdw12 = (io->blocks - 1) | (io->flags & NVMFT_IO_FUA ? CDW12_FUA : 0);
 }

@@ -95,12 +95,16 @@ struct ng_backend {
 
 struct ng_io;
 
+/* In user_data: it is the I/O itself, done with one command, of which there is no struct ng_io. */
+#define NG_SIMPLE 1u
+
 /*
  * struct ng_channel - a ring of its own for commands to the device
  * @wake: wakes the poll group when the ring has something: a read of @wake_fd, which the ring's completions write to
  * @wake_count: for that read
  * @waiting: I/Os with commands for which the submission queue had no room
- * @outstanding: I/Os that the backend has
+ * @outstanding: I/Os with a struct ng_io
+ * @simple_bytes: most of a read or write that one command does, wherever its buffer is; 0: none is that simple
  * @notify: completions write to @wake_fd
  * @fixed_ok: registered buffers are worth trying; @fixed says which regions are registered
  */
@@ -113,6 +117,7 @@ struct ng_channel {
 	struct ng_io *waiting;
 	struct ng_io **waiting_tail;
 	uint32_t outstanding;
+	uint32_t simple_bytes;
 	bool notify;
 	bool fixed_ok;
 	uint64_t fixed[NG_REGIONS / 64];
@@ -218,6 +223,8 @@ void nvmft_ng_submit(struct nvmft_channel *channel, struct nvmft_io *io);
 void nvmft_ng_drain_waiting(struct ng_channel *ch);
 /* A command is over: 0, an NVMe status, or -errno; and dwords 0 and 1 of its completion. */
 void nvmft_ng_complete(struct ng_channel *ch, struct ng_io *ni, int res, uint64_t result);
+/* The same of an I/O that is a single command, and failed. */
+void nvmft_ng_simple_failed(struct ng_channel *ch, struct nvmft_io *io, int res);
 
 /* In one word, so that commands find one format or the other. */
 static inline void ng_pi_set(struct ng_backend *ng, const struct ng_pi *pi)

@@ -134,26 +134,36 @@ void nvmft_ng_flush(struct nvmft_channel *channel)
 		(void)io_uring_submit(&ch->uring);
 }
 
+static void complete(struct ng_channel *ch, const struct io_uring_cqe *cqe)
+{
+	struct nvmft_io *io = (struct nvmft_io *)(uintptr_t)(cqe->user_data & ~(__u64)NG_SIMPLE);
+
+	if (!(cqe->user_data & NG_SIMPLE))
+		nvmft_ng_complete(ch, io_uring_cqe_get_data(cqe), cqe->res, cqe->big_cqe[0]);
+	else if (cqe->res)
+		nvmft_ng_simple_failed(ch, io, cqe->res);
+	else
+		nvmft_io_done(io, 0);
+}
+
+/* What completions give rise to may end the channel's last I/O, but the entries stay until they are given back. */
 static int reap(struct ng_channel *ch)
 {
-	int n = 0;
+	const struct ng_backend *ng = ch->channel->backend->priv;
+	struct io_uring_cqe *cqe;
+	unsigned int head, n = 0;
 
-	while (n < REAP_MAX) {
-		struct io_uring_cqe *cqe;
-		struct ng_io *ni;
-		uint64_t result;
-		int res;
-
-		if (io_uring_peek_cqe(&ch->uring, &cqe) != 0)
+	if (!io_uring_cq_ready(&ch->uring) && (ng->iopoll || needs_enter(ch)))
+		(void)io_uring_get_events(&ch->uring);
+	io_uring_for_each_cqe(&ch->uring, head, cqe)
+	{
+		if (n == REAP_MAX)
 			break;
-		ni = io_uring_cqe_get_data(cqe);
-		res = cqe->res;
-		result = cqe->big_cqe[0];
-		io_uring_cqe_seen(&ch->uring, cqe);
-		nvmft_ng_complete(ch, ni, res, result);
 		n++;
+		complete(ch, cqe);
 	}
-	return n;
+	io_uring_cq_advance(&ch->uring, n);
+	return (int)n;
 }
 
 int nvmft_ng_poll(struct nvmft_channel *channel)
@@ -177,6 +187,16 @@ static void fixed_init(struct ng_channel *ch)
 	ch->fixed_ok = io_uring_register_buffers_sparse(&ch->uring, NG_REGIONS) == 0;
 }
 
+/* Of a zoned namespace writes go one after the other, and metadata needs more than a range and a buffer. */
+static uint32_t simple_bytes(const struct ng_backend *ng)
+{
+	uint64_t pages = (uint64_t)(ng->max_pages - 1) * 4096;
+
+	if (ng->facts.csi != 0 || ng->facts.metadata || !ng->max_pages)
+		return 0;
+	return pages < ng->max_bytes ? (uint32_t)pages : ng->max_bytes;
+}
+
 int nvmft_ng_channel_open(struct nvmft_channel *channel)
 {
 	struct ng_channel *ch = channel->priv;
@@ -186,6 +206,7 @@ int nvmft_ng_channel_open(struct nvmft_channel *channel)
 		return ret;
 	ch->channel = channel;
 	ch->waiting_tail = &ch->waiting;
+	ch->simple_bytes = simple_bytes(channel->backend->priv);
 	ret = wake_init(ch);
 	if (ret) {
 		io_uring_queue_exit(&ch->uring);

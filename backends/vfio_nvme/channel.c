@@ -8,6 +8,16 @@
 
 #include "vfio_nvme.h"
 
+/* Of a zoned namespace writes go one after the other, and metadata needs more than a range and a buffer. */
+static uint32_t simple_blocks(const struct vfio_format *format)
+{
+	uint32_t pages = 2 * NVME_PAGE >> format->shift;
+
+	if (format->pi_type || format->meta || format->csi != CSI_NVM)
+		return 0;
+	return format->limits.data < pages ? format->limits.data : pages;
+}
+
 int nvmft_vfio_channel_open(struct nvmft_channel *channel)
 {
 	struct vfio_nvme *vn = channel->backend->priv;
@@ -16,6 +26,8 @@ int nvmft_vfio_channel_open(struct nvmft_channel *channel)
 
 	ch->pub = channel;
 	ch->vn = vn;
+	ch->simple = simple_blocks(&vn->format);
+	ch->nsid = vn->nsid;
 	TAILQ_INIT(&ch->done);
 	TAILQ_INIT(&ch->passes);
 	ch->pair = nvmft_pair_get(vn->ctrl, channel->group, &err);

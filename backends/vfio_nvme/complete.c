@@ -61,39 +61,57 @@ void nvmft_vfio_slot_done(struct vfio_pair *pair, uint16_t cid, nvmft_status sta
 		nvmft_vfio_end_if_over(pair, vio);
 }
 
-static void bad_completion(struct vfio_pair *pair, const struct nvmft_cqe *cqe)
+static void bad_completion(struct vfio_pair *pair, uint16_t cid)
 {
 	/* Once: the device would fill the log. If it meant another command, that one's timeout comes. */
 	if (!pair->complained)
 		nvmft_device_log(pair->ctrl->dev, NVMFT_LOG_ERROR,
-				 "completion for command %u, which is not open; further ones are not logged", cqe->cid);
+				 "completion for command %u, which is not open; further ones are not logged", cid);
 	pair->complained = true;
 }
 
-static void completed(struct vfio_pair *pair, const struct nvmft_cqe *cqe)
+static __attribute__((noinline)) void complete_any(struct vfio_pair *pair, const volatile struct nvmft_cqe *cqe,
+						   uint16_t cid, nvmft_status status)
 {
-	struct nvmft_io *io = pair->slots[cqe->cid].vio->io;
+	struct nvmft_io *io = pair->slots[cid].vio->io;
 
 	if (io->op == NVMFT_IO_COMMAND)
-		io->result = cqe->dw0 | (uint64_t)cqe->dw1 << 32;
-	nvmft_vfio_slot_done(pair, cqe->cid, cqe->status & STATUS_PASSED);
+		io->result = le32toh(cqe->dw0) | (uint64_t)le32toh(cqe->dw1) << 32;
+	nvmft_vfio_slot_done(pair, cid, status);
+}
+
+/* The one command of an I/O, of the namespace that is being polled. */
+static inline void complete_simple(struct vfio_pair *pair, struct slot *slot, uint16_t cid, nvmft_status status)
+{
+	struct vio *vio = slot->vio;
+
+	slot->vio = NULL;
+	pair->free[pair->nfree++] = cid;
+	vio->open = 0;
+	nvmft_io_done(vio->io, status);
 }
 
 static int reap(struct vfio_pair *pair)
 {
-	uint32_t left = pair->queue.entries;
-	struct nvmft_cqe cqe;
-	int n = 0;
+	const struct nvmft_channel *channel = pair->polling->pub;
+	struct queue_pair *q = &pair->queue;
+	uint32_t n;
 
-	while (left-- && queue_pair_pop(&pair->queue, &cqe)) {
-		n++;
-		if (cqe.cid < pair->depth && pair->slots[cqe.cid].vio)
-			completed(pair, &cqe);
+	for (n = 0; n < q->entries && queue_pair_ready(q); n++) {
+		const volatile struct nvmft_cqe *cqe = queue_pair_take(q);
+		nvmft_status status = le16toh(cqe->status) >> 1 & STATUS_PASSED;
+		uint16_t cid = le16toh(cqe->cid);
+		struct slot *slot = &pair->slots[cid];
+
+		if (cid >= pair->depth || !slot->vio)
+			bad_completion(pair, cid);
+		else if (slot->vio->simple && slot->vio->io->channel == channel)
+			complete_simple(pair, slot, cid, status);
 		else
-			bad_completion(pair, &cqe);
+			complete_any(pair, cqe, cid, status);
 	}
-	queue_pair_ring_cq(&pair->queue);
-	return n;
+	queue_pair_ring_cq(q);
+	return (int)n;
 }
 
 /* Send what waits, as far as it goes. */
@@ -140,6 +158,7 @@ int nvmft_vfio_poll(struct nvmft_channel *channel)
 	int n = finish_done(ch);
 
 	pair->polling = ch;
+	nvmft_pair_set_deadline(pair);
 	if (!TAILQ_EMPTY(&ch->passes))
 		n += nvmft_pass_poll(ch);
 	if (!pair_live(pair))

@@ -43,6 +43,7 @@ static void abort_late(struct vfio_pair *pair, uint64_t now)
 		nvmft_device_log(pair->ctrl->dev, NVMFT_LOG_WARN,
 				 "command %" PRIu32 " of queue %u has timed out, aborting it", cid, pair->queue.qid);
 		slot->aborting = true;
+		slot->vio->simple = false;
 		slot->deadline = now + ABORT_TIMEOUT_NS;
 	}
 }
@@ -72,13 +73,26 @@ static void watch(struct nvmft_timer *timer)
 		return_aborted(pair);
 		abort_late(pair, nvmft_group_now(pair->group));
 	}
-	nvmft_pair_sent(pair);
+	if (pair->nfree < pair->depth)
+		nvmft_timer_arm(pair->group, &pair->timer, WATCH_NS, WATCH_NS);
+}
+
+/*
+ * The timer goes on until it finds no command. If it is not armed, those that there are were sent in this pass, after a
+ * time without any, and with a deadline that was computed before it.
+ */
+static void watch_from_now(struct vfio_pair *pair)
+{
+	nvmft_pair_set_deadline(pair);
+	for (uint32_t cid = 0; cid < pair->depth; cid++)
+		pair->slots[cid].deadline = pair->deadline;
+	nvmft_timer_arm(pair->group, &pair->timer, WATCH_NS, WATCH_NS);
 }
 
 void nvmft_pair_sent(struct vfio_pair *pair)
 {
 	if (!pair->timer.armed && pair->nfree < pair->depth)
-		nvmft_timer_arm(pair->group, &pair->timer, WATCH_NS, WATCH_NS);
+		watch_from_now(pair);
 }
 
 void nvmft_pair_abort(struct vfio_pair *pair, const struct vio *vio)
@@ -93,6 +107,7 @@ void nvmft_pair_abort(struct vfio_pair *pair, const struct vio *vio)
 		if (!nvmft_ctrl_wish_abort(pair->ctrl, pair->gen, pair->queue.qid, (uint16_t)cid))
 			return;
 		slot->aborting = true;
+		slot->vio->simple = false;
 		if (slot->deadline < deadline)
 			slot->deadline = deadline;
 	}

@@ -95,24 +95,33 @@ static inline bool queue_pair_ready(const struct queue_pair *q)
 	return (le16toh(q->cq[q->cq_head].status) & 1) == q->phase;
 }
 
+/* The next completion, which is there: to be read before the doorbell is rung. */
+static inline const volatile struct nvmft_cqe *queue_pair_take(struct queue_pair *q)
+{
+	const volatile struct nvmft_cqe *cqe = &q->cq[q->cq_head];
+
+	read_barrier();
+	if (++q->cq_head == q->entries) {
+		q->cq_head = 0;
+		q->phase ^= 1;
+	}
+	return cqe;
+}
+
 /* The next completion. False: there is none. */
 static inline bool queue_pair_pop(struct queue_pair *q, struct nvmft_cqe *cqe)
 {
-	const volatile struct nvmft_cqe *from = &q->cq[q->cq_head];
+	const volatile struct nvmft_cqe *from;
 
 	if (!queue_pair_ready(q))
 		return false;
-	read_barrier();
+	from = queue_pair_take(q);
 	cqe->dw0 = le32toh(from->dw0);
 	cqe->dw1 = le32toh(from->dw1);
 	cqe->sqhd = le16toh(from->sqhd);
 	cqe->sqid = le16toh(from->sqid);
 	cqe->cid = le16toh(from->cid);
 	cqe->status = (uint16_t)(le16toh(from->status) >> 1);
-	if (++q->cq_head == q->entries) {
-		q->cq_head = 0;
-		q->phase ^= 1;
-	}
 	return true;
 }
 

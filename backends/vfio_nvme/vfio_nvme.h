@@ -118,6 +118,7 @@ enum pair_state {
  * The group's:
  * @ready: it has taken the queue over
  * @refs: channels
+ * @deadline: of commands that are sent now, computed once per pass; see nvmft_pair_sent()
  * @polling: the channel that is being polled: I/O of others is finished when it is their turn
  * @waiting: I/O that waits for command identifiers, or for the controller
  * @timer: looks for late commands while there are any
@@ -137,6 +138,7 @@ struct vfio_pair {
 
 	bool ready;
 	bool complained;
+	uint64_t deadline;
 	uint32_t refs;
 	uint32_t depth;
 	uint32_t nfree;
@@ -150,11 +152,15 @@ struct vfio_pair {
 
 /*
  * struct vfio_channel - a namespace in a poll group
+ * @simple: most blocks of a read or write for which io.c has a short way; 0: that way is not for this format
+ * @nsid: of the namespace
  * @done: I/O that is over, as was found when another namespace was polled
  * @passes: admin commands that the controller's thread has
  */
 struct vfio_channel {
 	struct vfio_pair *pair;
+	uint32_t simple;
+	uint32_t nsid;
 	struct nvmft_channel *pub;
 	const struct vfio_nvme *vn;
 	struct vio_list done;
@@ -177,6 +183,11 @@ static inline struct vfio_channel *vio_channel(const struct vio *vio)
 static inline bool pair_live(const struct vfio_pair *pair)
 {
 	return pair->ready && ctrl_gen(pair->ctrl) == pair->gen;
+}
+
+static inline void nvmft_pair_set_deadline(struct vfio_pair *pair)
+{
+	pair->deadline = nvmft_group_now(pair->group) + IO_TIMEOUT_NS;
 }
 
 /* open.c */

@@ -322,6 +322,24 @@ static void test_timeout_aborts(void **state)
 	assert_int_equal(w->m->enables, 1);
 }
 
+/* Nobody polls a channel without I/O: time has gone by unseen. */
+static void test_whole_time_after_a_pause(void **state)
+{
+	struct world *w = *state;
+	struct test_io t;
+
+	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
+	run_for(w, 3 * SECOND);
+	assert_int_equal(t.done, 1);
+	w->m->now += 3600 * SECOND;
+	w->m->hold = true;
+	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
+	run_for(w, 14 * SECOND);
+	assert_int_equal(w->m->aborts, 0);
+	run_for(w, 4 * SECOND);
+	assert_int_equal(w->m->aborts, 1);
+}
+
 static void test_failed_abort_resets(void **state)
 {
 	struct world *w = *state;
@@ -453,6 +471,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_buffer_outside_of_regions, setup_open, teardown),
 		cmocka_unit_test_setup_teardown(test_other_commands, setup_open, teardown),
 		cmocka_unit_test_setup_teardown(test_timeout_aborts, setup_open, teardown),
+		cmocka_unit_test_setup_teardown(test_whole_time_after_a_pause, setup_open, teardown),
 		cmocka_unit_test_setup_teardown(test_failed_abort_resets, setup_open, teardown),
 		cmocka_unit_test_setup_teardown(test_host_abort, setup_open, teardown),
 		cmocka_unit_test_setup_teardown(test_fatal_status_resets, setup_open, teardown),

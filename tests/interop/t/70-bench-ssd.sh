@@ -7,7 +7,7 @@
 inner_programs
 export LD_LIBRARY_PATH=/tmp/bin
 # Of the raw loop's instructions, in percent, for batches of 32: measured, and some for other compilers.
-URING_LIMIT=520 VFIO_LIMIT=330
+URING_LIMIT=180 VFIO_LIMIT=215
 s=$(ssd 2) pci=$(pci NVMFT-VFIO)
 vfio_bind $pci
 device() { case $1 in uring*) echo $s ;; *) echo $pci/2 ;; esac; }
