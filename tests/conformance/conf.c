@@ -344,7 +344,9 @@ static void plan_device(struct plan *plan, enum conf_base base, uint32_t block_s
 		struct conf_kind kind = {base, device_wraps[k], block_size, TH_LOOPBACK};
 
 		plan_kind(plan, &kind, TH_LOOPBACK);
-		plan_kind(plan, &kind, TH_TCP);
+		/* What a wrapper does to a device's I/O it does over every transport. */
+		if (kind.wrap == CONF_BARE)
+			plan_kind(plan, &kind, TH_TCP);
 	}
 }
 
