@@ -218,6 +218,8 @@ inner_end() {
 # ---- RDMA: soft-RoCE in the guest, for the target in the guest
 
 R1=10.9.1.1 R2=10.9.2.1
+how_to() { awk '/^```sh$/ { on = 1; next } /^```/ { on = 0 } on' "/host/lib/$1"; } # the commands of a document
+
 # rdma_link N: an RDMA device rxeN, with the address 10.9.N.1
 rdma_link() {
 	modprobe -a rdma_rxe rdma_ucm ib_uverbs dummy nvme-rdma

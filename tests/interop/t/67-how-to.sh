@@ -10,7 +10,7 @@ inner_programs
 mkdir scripts
 cp /tmp/bin/nvme-devices scripts/
 export PATH=/tmp/bin:$PATH LD_LIBRARY_PATH=/tmp/bin
-awk '/^```sh$/ { on = 1; next } /^```/ { on = 0 } on' /host/lib/nvme-ssds.md |
+how_to nvme-ssds.md |
 	sed "s,0000:01:00\.0,$pci,g; s,/dev/ng0n1,$ng,g; s,/dev/vfio/14,/dev/vfio/$group,g; s,192\.0\.2\.1,127.0.0.1,g" > commands.txt
 ge "commands in the how-to" "$(grep -c . commands.txt)" 15
 eq "commands that serve" "$(grep -c 'nvmft-target' commands.txt)" 3
