@@ -226,8 +226,7 @@ static int mb_poll(struct nvmft_transport_group *tg)
 
 /*
  * Memory does not wake a sleeper. Here the host is on the same thread and posts between two polls, so that it is enough
- * to look once more; for a host elsewhere a transport has an eventfd or the like on the group's ring, see
- * nvmft/provider/ring.h.
+ * to look once more; for a host elsewhere a transport has an eventfd and a struct nvmft_wake, see nvmft/provider/ring.h.
  */
 static int mb_arm(struct nvmft_transport_group *tg)
 {

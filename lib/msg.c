@@ -8,56 +8,32 @@
 
 #include "poll_group.h"
 
-static void wake_prep(struct nvmft_ring_op *op, struct io_uring_sqe *sqe)
-{
-	struct msgs *msgs = container_of(op, struct msgs, wake_op);
-
-	io_uring_prep_read(sqe, msgs->wake_fd, &msgs->wake_value, sizeof(msgs->wake_value), 0);
-}
-
-static void wake_complete(struct nvmft_ring_op *op, int res, unsigned int flags)
-{
-	struct nvmft_poll_group *group = container_of(op, struct nvmft_poll_group, msgs.wake_op);
-
-	(void)flags;
-	if (res != -ECANCELED)
-		nvmft_ring_start(group, op);
-}
-
 int nvmft_msgs_init(struct nvmft_poll_group *group)
 {
 	struct msgs *msgs = &group->msgs;
+	int fd;
 
 	atomic_init(&msgs->head, NULL);
 	atomic_init(&msgs->sleeping, false);
-	msgs->wake_fd = eventfd(0, EFD_CLOEXEC);
-	if (msgs->wake_fd < 0)
+	fd = eventfd(0, EFD_CLOEXEC);
+	if (fd < 0)
 		return -errno;
-	msgs->wake_op.prep = wake_prep;
-	msgs->wake_op.complete = wake_complete;
-	nvmft_ring_start(group, &msgs->wake_op);
+	nvmft_wake_init(&msgs->wake, group, fd);
 	return 0;
 }
 
 void nvmft_msgs_fini(struct nvmft_poll_group *group)
 {
-	close(group->msgs.wake_fd);
+	close(group->msgs.wake.fd);
 }
 
 void nvmft_group_wake(struct nvmft_poll_group *group)
 {
 	uint64_t one = 1;
-	int fd;
 
-	if (!atomic_exchange(&group->msgs.sleeping, false))
-		return;
-	/*
-	 * A host that sleeps on a descriptor is told directly: a completion that an eventfd brings about reaches the eventfd
-	 * of the ring late, and with Linux up to 6.18 at least only once. If the group has woken up meanwhile, neither harms.
-	 */
-	fd = atomic_load_explicit(&group->ring.armed, memory_order_relaxed) ? group->ring.event_fd : group->msgs.wake_fd;
-	while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
+	if (atomic_exchange(&group->msgs.sleeping, false))
+		while (write(group->msgs.wake.fd, &one, sizeof(one)) < 0 && errno == EINTR)
+			;
 }
 
 void nvmft_poll_group_call(struct nvmft_poll_group *group, struct nvmft_call *call)

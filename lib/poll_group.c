@@ -89,7 +89,7 @@ void nvmft_poll_group_discard(struct nvmft_poll_group *group)
 
 int nvmft_poll_group_fd(struct nvmft_poll_group *group)
 {
-	return group->ring.event_fd;
+	return group->ring.epoll_fd;
 }
 
 static int region_add(void *ctx, const struct nvmft_region *region)
@@ -252,7 +252,8 @@ static int group_enter(struct nvmft_poll_group *group)
 /* What has to be so before a group may sleep, in whatever way. 0, or -EAGAIN when there is work. */
 static int group_prepare_sleep(struct nvmft_poll_group *group)
 {
-	if (!group->ring.enabled || nvmft_channels_arm(group) != 0 || transports_arm(group) != 0)
+	if (!group->ring.enabled || nvmft_channels_arm(group) != 0 || transports_arm(group) != 0 ||
+	    nvmft_wake_arm(&group->msgs.wake) != 0)
 		return -EAGAIN;
 	if (group->timers.root && group->timers.root->deadline_ns <= group->now_ns)
 		return -EAGAIN;
@@ -290,8 +291,6 @@ int nvmft_poll(struct nvmft_poll_group *group, unsigned int flags)
 
 int nvmft_poll_group_arm(struct nvmft_poll_group *group)
 {
-	if (!TAILQ_EMPTY(&group->polled_channels) && nvmft_ring_renew_eventfd(&group->ring) != 0)
-		return -EAGAIN;
 	nvmft_ring_arm(&group->ring);
 	return group_prepare_sleep(group);
 }

@@ -17,8 +17,9 @@ struct ring {
 	struct io_uring uring;
 	struct nvmft_ring_op *wait_head, **wait_tail; /* prepared later: the submission queue was full */
 	bool enabled;
-	atomic_bool armed; /* @event_fd is signalled: the host sleeps on it. Read by other threads, see nvmft_group_wake(). */
-	int event_fd;
+	bool armed;                 /* the host sleeps, or is about to, on @epoll_fd; @event_fd is signalled */
+	int event_fd;               /* of completions */
+	int epoll_fd;               /* of @event_fd and of wakes: what hosts know */
 	struct io_uring_cqe *aside; /* taken out of a full completion queue by nvmft_ring_forget(); usually NULL */
 	unsigned int naside, aside_done;
 };
@@ -34,10 +35,8 @@ struct timers {
 /* msg.c: calls from other threads, newest first until the group takes them. */
 struct msgs {
 	_Atomic(struct nvmft_call *) head;
-	atomic_bool sleeping; /* the next caller writes to wake_fd */
-	int wake_fd;
-	uint64_t wake_value;
-	struct nvmft_ring_op wake_op;
+	atomic_bool sleeping; /* the next caller writes to wake.fd */
+	struct nvmft_wake wake;
 };
 
 /* A transport's part of the group with its pool of request objects. */
@@ -100,8 +99,7 @@ void nvmft_ring_fini(struct nvmft_poll_group *group);
 int nvmft_ring_enable(struct nvmft_poll_group *group); /* by the thread that will drive it */
 int nvmft_ring_reap(struct nvmft_poll_group *group);   /* completions; returns how many */
 void nvmft_ring_submit(struct nvmft_poll_group *group, bool wait);
-int nvmft_ring_renew_eventfd(struct ring *ring); /* 0 or -errno, and the group must not sleep */
-void nvmft_ring_arm(struct ring *ring); /* from now on completions make event_fd readable */
+void nvmft_ring_arm(struct ring *ring); /* from now on completions make epoll_fd readable */
 void nvmft_ring_disarm(struct ring *ring);
 bool nvmft_ring_idle(struct nvmft_poll_group *group); /* nothing to reap, nothing to submit */
 

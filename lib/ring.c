@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -33,6 +34,14 @@ static bool ring_needs_enter(const struct ring *ring)
 	return (ring_kflags(ring) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }
 
+/* Edge-triggered: eventfds need not be read, and ring_drain_events() makes the descriptor unreadable whatever fired. */
+static int ring_watch(struct ring *ring, int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+
+	return epoll_ctl(ring->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
+
 /*
  * The ring's own descriptor does not become readable for completions whose work is deferred until its owner asks; a
  * registered eventfd does. It is signalled only while somebody sleeps on it, for each signal costs.
@@ -44,11 +53,26 @@ static int ring_init_eventfd(struct ring *ring)
 	ring->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (ring->event_fd < 0)
 		return -errno;
-	ret = io_uring_register_eventfd(&ring->uring, ring->event_fd);
+	ret = ring_watch(ring, ring->event_fd);
+	if (!ret)
+		ret = io_uring_register_eventfd(&ring->uring, ring->event_fd);
 	if (ret)
 		close(ring->event_fd);
 	else
 		io_uring_cq_eventfd_toggle(&ring->uring, false);
+	return ret;
+}
+
+static int ring_init_sleep(struct ring *ring)
+{
+	int ret;
+
+	ring->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (ring->epoll_fd < 0)
+		return -errno;
+	ret = ring_init_eventfd(ring);
+	if (ret)
+		close(ring->epoll_fd);
 	return ret;
 }
 
@@ -77,7 +101,7 @@ int nvmft_ring_init(struct nvmft_poll_group *group)
 		nvmft_log(group->target, NVMFT_LOG_ERROR, "io_uring: %s", strerrordesc_np(-ret));
 	if (ret)
 		return ret;
-	ret = ring_init_eventfd(ring);
+	ret = ring_init_sleep(ring);
 	if (ret)
 		io_uring_queue_exit(&ring->uring);
 	return ret;
@@ -88,36 +112,91 @@ void nvmft_ring_fini(struct nvmft_poll_group *group)
 	free(group->ring.aside);
 	io_uring_queue_exit(&group->ring.uring);
 	close(group->ring.event_fd);
+	close(group->ring.epoll_fd);
+}
+
+/* ---- sleeping ---- */
+
+static void ring_drain_events(const struct ring *ring)
+{
+	struct epoll_event events[16];
+
+	while (epoll_wait(ring->epoll_fd, events, ARRAY_SIZE(events), 0) == (int)ARRAY_SIZE(events))
+		;
 }
 
 void nvmft_ring_arm(struct ring *ring)
 {
-	uint64_t count;
-
-	atomic_store_explicit(&ring->armed, true, memory_order_relaxed);
-	/* What made it readable before is dealt with or will be seen by the caller's look at the ring. */
-	(void)!read(ring->event_fd, &count, sizeof(count));
+	ring->armed = true;
+	/* What made it readable before is dealt with, or will be seen when everybody looks once more. */
+	ring_drain_events(ring);
 	io_uring_cq_eventfd_toggle(&ring->uring, true);
 	/* Either the kernel sees that it is to signal, or the caller sees the completion. */
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
-/*
- * The kernel, up to Linux 6.18 at least, signals the eventfd of a ring only once for completions that another eventfd brings
- * about, as those of devices of backends do. A new registration makes it forget.
- */
-int nvmft_ring_renew_eventfd(struct ring *ring)
-{
-	(void)io_uring_unregister_eventfd(&ring->uring);
-	return io_uring_register_eventfd(&ring->uring, ring->event_fd);
-}
-
 void nvmft_ring_disarm(struct ring *ring)
 {
-	if (atomic_load_explicit(&ring->armed, memory_order_relaxed))
+	if (ring->armed)
 		io_uring_cq_eventfd_toggle(&ring->uring, false);
-	atomic_store_explicit(&ring->armed, false, memory_order_relaxed);
+	ring->armed = false;
 }
+
+static void wake_prep(struct nvmft_ring_op *op, struct io_uring_sqe *sqe)
+{
+	struct nvmft_wake *wake = container_of(op, struct nvmft_wake, op);
+
+	io_uring_prep_read(sqe, wake->fd, &wake->count, sizeof(wake->count), 0);
+}
+
+/* That the group is awake is all that matters. */
+static void wake_complete(struct nvmft_ring_op *op, int res, unsigned int flags)
+{
+	(void)op;
+	(void)res;
+	(void)flags;
+}
+
+void nvmft_wake_init(struct nvmft_wake *wake, struct nvmft_poll_group *group, int fd)
+{
+	*wake = (struct nvmft_wake){
+		.op = {.prep = wake_prep, .complete = wake_complete},
+		.group = group,
+		.fd = fd,
+	};
+}
+
+/*
+ * A host that sleeps on the descriptor is woken by the eventfd itself. The way over the ring would be late, by 12 ms
+ * and more: the kernel does not signal one eventfd, the ring's, from inside the signal of another, but leaves that to
+ * RCU, and Linux 6.18 does even that only once.
+ */
+int nvmft_wake_arm(struct nvmft_wake *wake)
+{
+	struct ring *ring = &wake->group->ring;
+
+	if (!ring->armed) {
+		if (!nvmft_ring_started(&wake->op))
+			nvmft_ring_start(wake->group, &wake->op);
+		return 0;
+	}
+	if (wake->watched)
+		return 0;
+	if (ring_watch(ring, wake->fd) != 0)
+		return -EAGAIN;
+	wake->watched = true;
+	return 0;
+}
+
+void nvmft_wake_fini(struct nvmft_wake *wake)
+{
+	nvmft_ring_forget(wake->group, &wake->op);
+	if (wake->watched)
+		(void)epoll_ctl(wake->group->ring.epoll_fd, EPOLL_CTL_DEL, wake->fd, NULL);
+	wake->watched = false;
+}
+
+/* ---- operations ---- */
 
 int nvmft_ring_enable(struct nvmft_poll_group *group)
 {

@@ -100,20 +100,17 @@ struct ng_io;
 
 /*
  * struct ng_channel - a ring of its own for commands to the device
- * @wake: wakes the poll group when the ring has something: a read of @wake_fd, which the ring's completions write to
- * @wake_count: for that read
+ * @wake: wakes the poll group when the ring has something: its eventfd is registered with the ring
  * @waiting: I/Os with commands for which the submission queue had no room
  * @outstanding: I/Os with a struct ng_io
  * @simple_bytes: most of a read or write that one command does, wherever its buffer is; 0: none is that simple
- * @notify: completions write to @wake_fd
+ * @notify: completions write to the eventfd of @wake
  * @fixed_ok: registered buffers are worth trying; @fixed says which regions are registered
  */
 struct ng_channel {
 	struct io_uring uring;
 	struct nvmft_channel *channel;
-	struct nvmft_ring_op wake;
-	uint64_t wake_count;
-	int wake_fd;
+	struct nvmft_wake wake;
 	struct ng_io *waiting;
 	struct ng_io **waiting_tail;
 	uint32_t outstanding;

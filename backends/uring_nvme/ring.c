@@ -64,36 +64,19 @@ struct io_uring_sqe *nvmft_ng_get_sqe(struct ng_channel *ch)
 
 /* ---- waking the group ---- */
 
-static void wake_prep(struct nvmft_ring_op *op, struct io_uring_sqe *sqe)
-{
-	struct ng_channel *ch = (struct ng_channel *)(void *)((char *)op - offsetof(struct ng_channel, wake));
-
-	io_uring_prep_read(sqe, ch->wake_fd, &ch->wake_count, sizeof(ch->wake_count), 0);
-}
-
-/* Having woken the group is all: it looks at its channels in every pass. */
-static void wake_complete(struct nvmft_ring_op *op, int res, unsigned int flags)
-{
-	(void)op;
-	(void)res;
-	(void)flags;
-}
-
 static int wake_init(struct ng_channel *ch)
 {
-	int ret;
+	int fd = eventfd(0, EFD_CLOEXEC), ret;
 
-	ch->wake.prep = wake_prep;
-	ch->wake.complete = wake_complete;
-	ch->wake_fd = eventfd(0, EFD_CLOEXEC);
-	if (ch->wake_fd < 0)
+	if (fd < 0)
 		return -errno;
-	ret = io_uring_register_eventfd(&ch->uring, ch->wake_fd);
+	ret = io_uring_register_eventfd(&ch->uring, fd);
 	if (ret) {
-		close(ch->wake_fd);
+		close(fd);
 		return ret;
 	}
 	io_uring_cq_eventfd_toggle(&ch->uring, false);
+	nvmft_wake_init(&ch->wake, ch->channel->group, fd);
 	return 0;
 }
 
@@ -113,8 +96,8 @@ int nvmft_ng_arm(struct nvmft_channel *channel)
 	/* Nothing tells of completions that the device gives without an interrupt. */
 	if (ng->iopoll || ch->waiting || io_uring_sq_ready(&ch->uring))
 		return -EAGAIN;
-	if (!nvmft_ring_started(&ch->wake))
-		nvmft_ring_start(channel->group, &ch->wake);
+	if (nvmft_wake_arm(&ch->wake) != 0)
+		return -EAGAIN;
 	set_notify(ch, true);
 	/* Either the kernel sees that it is to signal, or we see the completion. */
 	atomic_thread_fence(memory_order_seq_cst);
@@ -220,9 +203,9 @@ void nvmft_ng_channel_close(struct nvmft_channel *channel)
 {
 	struct ng_channel *ch = channel->priv;
 
-	nvmft_ring_forget(channel->group, &ch->wake);
+	nvmft_wake_fini(&ch->wake);
 	io_uring_queue_exit(&ch->uring);
-	close(ch->wake_fd);
+	close(ch->wake.fd);
 }
 
 /* ---- registered buffers ---- */

@@ -186,11 +186,10 @@ int nvmft_vfio_arm(struct nvmft_channel *channel)
 		if (queue_pair_ready(&pair->queue) || (waiting && pair->nfree) ||
 		    (pair->irq.fd < 0 && pair->nfree < pair->depth))
 			return -EAGAIN;
-		if (pair->irq.fd >= 0)
-			nvmft_wake_arm(&pair->irq);
+		if (pair->irq.fd >= 0 && nvmft_wake_arm(&pair->irq) != 0)
+			return -EAGAIN;
 	}
-	nvmft_wake_arm(&pair->answer);
-	return 0;
+	return nvmft_wake_arm(&pair->answer);
 }
 
 void nvmft_vfio_abort(struct nvmft_channel *channel, struct nvmft_io *io)

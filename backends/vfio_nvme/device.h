@@ -39,7 +39,7 @@ struct device_ops {
  * struct device - an open PCI function
  * @target, @address: for nvmft_device_log(). A device may outlive the backend that opened it.
  * @bar: BAR0, mapped
- * @vectors: eventfds, one per MSI-X vector that is in use
+ * @vectors: eventfds that block, as struct nvmft_wake wants them, one per MSI-X vector that is in use
  * @unplug_fd: eventfd: the device is to be given back, since somebody removes it or takes vfio-pci from it, and waits
  * for that; told again every few seconds. -1 without.
  * @error_fd: eventfd: the bus reports an error that the device cannot recover from (AER). -1 without.

@@ -149,8 +149,10 @@ static void take_over(struct vfio_pair *pair)
 	const struct device *dev = pair->ctrl->dev;
 	int fd = pair->queue.qid < dev->nvectors ? dev->vectors[pair->queue.qid] : -1;
 
-	if (pair->irq.fd != fd)
+	if (pair->irq.fd != fd) {
+		nvmft_wake_fini(&pair->irq);
 		nvmft_wake_init(&pair->irq, pair->group, fd);
+	}
 	pair->ready = true;
 }
 
@@ -189,7 +191,7 @@ static void pair_free(struct vfio_pair *pair)
 
 static int alloc_slots(struct vfio_pair *pair)
 {
-	pair->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	pair->event_fd = eventfd(0, EFD_CLOEXEC);
 	if (pair->event_fd < 0)
 		return -errno;
 	pair->slots = calloc(pair->depth, sizeof(*pair->slots));

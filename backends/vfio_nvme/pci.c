@@ -121,9 +121,9 @@ static int set_interrupts(const struct vfio *vfio, uint32_t index, const int *fd
 	return err < 0 ? nvmft_vfio_failed(vfio, err, "interrupts") : err;
 }
 
-static int make_eventfd(const struct vfio *vfio, int *fd)
+static int make_eventfd(const struct vfio *vfio, int flags, int *fd)
 {
-	*fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	*fd = eventfd(0, EFD_CLOEXEC | flags);
 	return *fd < 0 ? nvmft_vfio_failed(vfio, -errno, "eventfd") : 0;
 }
 
@@ -135,7 +135,7 @@ static int make_vectors(struct vfio *vfio, unsigned int n)
 	if (!dev->vectors)
 		return -ENOMEM;
 	for (; dev->nvectors < n; dev->nvectors++) {
-		int err = make_eventfd(vfio, &dev->vectors[dev->nvectors]);
+		int err = make_eventfd(vfio, 0, &dev->vectors[dev->nvectors]);
 
 		if (err)
 			return err;
@@ -171,7 +171,7 @@ static int enable_notice(struct vfio *vfio, uint32_t index, int *fd)
 
 	if (!count_interrupts(vfio, index))
 		return 0;
-	err = make_eventfd(vfio, fd);
+	err = make_eventfd(vfio, EFD_NONBLOCK, fd);
 	if (!err)
 		err = set_interrupts(vfio, index, fd, 1);
 	return err > 0 ? -ENOSPC : err;

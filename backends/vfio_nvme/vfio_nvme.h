@@ -84,17 +84,6 @@ struct slot {
 	bool aborting;
 };
 
-/* wake.c: a descriptor on the group's ring, so that the group sleeps no longer than until it is readable */
-struct wake {
-	struct nvmft_ring_op op;
-	struct nvmft_poll_group *group;
-	int fd;
-};
-
-void nvmft_wake_init(struct wake *wake, struct nvmft_poll_group *group, int fd);
-void nvmft_wake_arm(struct wake *wake);
-void nvmft_wake_fini(struct wake *wake);
-
 /* Whose turn it is: what of a pair's fields may be touched. */
 enum pair_state {
 	PAIR_WANTED,  /* the thread's: to make the queue */
@@ -147,7 +136,7 @@ struct vfio_pair {
 	struct vfio_channel *polling;
 	struct vio_list waiting;
 	struct nvmft_timer timer;
-	struct wake irq, answer;
+	struct nvmft_wake irq, answer;
 };
 
 /*

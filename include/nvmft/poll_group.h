@@ -51,7 +51,13 @@ NVMFT_API int nvmft_poll(struct nvmft_poll_group *group, unsigned int flags);
 /**
  * nvmft_poll_group_fd() - descriptor that becomes readable when the group has work
  *
- * Constant for the life of the group. Reliable only after nvmft_poll_group_arm() returned 0.
+ * An epoll descriptor, to be put into the host's own epoll, poll(2), select(2) or io_uring; nothing can be read from it,
+ * and nothing is to be added to it. Constant for the life of the group.
+ *
+ * It counts only from when nvmft_poll_group_arm() returned 0 until the next nvmft_poll(): not readable before there is
+ * work, and readable from then on, until nvmft_poll_group_arm() is called again. What arrives while the group is not
+ * armed may or may not show. A host that waits edge-triggered gets an edge for the first event after each arming, which
+ * is enough for one that arms before each sleep, as it has to.
  *
  * Context: any thread.
  */
@@ -59,6 +65,8 @@ NVMFT_API int nvmft_poll_group_fd(struct nvmft_poll_group *group);
 
 /**
  * nvmft_poll_group_arm() - ask for the descriptor to become readable at the next event
+ *
+ * To be called before each sleep, when nvmft_poll() returned 0.
  *
  * Context: the group's thread.
  * Return: 0: it is safe to sleep on the descriptor. -EAGAIN: there is work, poll again.

@@ -123,7 +123,7 @@ static void destroy_shared(void)
 	}
 }
 
-/* Nothing sleeps and no time goes by: no timer is due and nothing is started on the group's ring. */
+/* Nothing sleeps and no time goes by: no timer is due and nobody is woken. */
 
 void nvmft_timer_arm(struct nvmft_poll_group *group, struct nvmft_timer *timer, uint64_t delay_ns, uint64_t slack_ns)
 {
@@ -139,28 +139,20 @@ void nvmft_timer_cancel(struct nvmft_poll_group *group, struct nvmft_timer *time
 	timer->armed = false;
 }
 
-void nvmft_ring_start(struct nvmft_poll_group *group, struct nvmft_ring_op *op)
+void nvmft_wake_init(struct nvmft_wake *wake, struct nvmft_poll_group *group, int fd)
 {
-	(void)group;
-	(void)op;
+	*wake = (struct nvmft_wake){.group = group, .fd = fd};
 }
 
-void nvmft_ring_cancel(struct nvmft_poll_group *group, struct nvmft_ring_op *op)
+int nvmft_wake_arm(struct nvmft_wake *wake)
 {
-	(void)group;
-	(void)op;
+	(void)wake;
+	return 0;
 }
 
-void nvmft_ring_forget(struct nvmft_poll_group *group, struct nvmft_ring_op *op)
+void nvmft_wake_fini(struct nvmft_wake *wake)
 {
-	(void)group;
-	(void)op;
-}
-
-struct io_uring *nvmft_ring_raw(struct nvmft_poll_group *group)
-{
-	(void)group;
-	return NULL;
+	(void)wake;
 }
 
 /* ---- a backend and its channel ---- */

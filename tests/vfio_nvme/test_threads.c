@@ -80,7 +80,7 @@ struct group {
 	struct place places[NAMESPACES];
 	struct nvmft_timer *timer;
 	uint64_t timer_at;
-	struct wake *armed[4];
+	struct nvmft_wake *armed[4];
 	uint8_t *memory;
 	unsigned int wrong;
 	bool flush;
@@ -255,22 +255,27 @@ void nvmft_timer_cancel(struct nvmft_poll_group *group, struct nvmft_timer *time
 	to_group(group)->timer = NULL;
 }
 
-void nvmft_ring_start(struct nvmft_poll_group *group, struct nvmft_ring_op *op)
+void nvmft_wake_init(struct nvmft_wake *wake, struct nvmft_poll_group *group, int fd)
+{
+	*wake = (struct nvmft_wake){.group = group, .fd = fd};
+}
+
+void nvmft_wake_fini(struct nvmft_wake *wake)
+{
+	for (unsigned int i = 0; i < 4; i++)
+		if (to_group(wake->group)->armed[i] == wake)
+			to_group(wake->group)->armed[i] = NULL;
+}
+
+int nvmft_wake_arm(struct nvmft_wake *wake)
 {
 	unsigned int i = 0;
 
-	while (to_group(group)->armed[i])
+	nvmft_wake_fini(wake);
+	while (to_group(wake->group)->armed[i])
 		i++;
-	to_group(group)->armed[i] = (struct wake *)(void *)op;
-	op->state = 1;
-}
-
-void nvmft_ring_forget(struct nvmft_poll_group *group, struct nvmft_ring_op *op)
-{
-	for (unsigned int i = 0; i < 4; i++)
-		if (to_group(group)->armed[i] == (struct wake *)(void *)op)
-			to_group(group)->armed[i] = NULL;
-	op->state = 0;
+	to_group(wake->group)->armed[i] = wake;
+	return 0;
 }
 
 /* ---- I/O ---- */
@@ -361,13 +366,12 @@ static void wait_for_wakes(struct group *g)
 	if (poll(fds, 4, 20000) == 0)
 		g->wrong += 1000000;
 	for (unsigned int i = 0; i < 4; i++) {
-		struct wake *wake = g->armed[i];
+		uint64_t count;
 
 		if (!fds[i].revents)
 			continue;
+		(void)!read(fds[i].fd, &count, sizeof(count));
 		g->armed[i] = NULL;
-		wake->op.state = 0;
-		wake->op.complete(&wake->op, 1, 0);
 	}
 }
 

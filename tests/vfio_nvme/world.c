@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "target.h"
@@ -99,7 +100,7 @@ void nvmft_timer_cancel(struct nvmft_poll_group *group, struct nvmft_timer *time
 	timer->armed = false;
 }
 
-static struct wake **find_armed(struct nvmft_poll_group *group, const struct wake *wake)
+static struct nvmft_wake **find_armed(struct nvmft_poll_group *group, const struct nvmft_wake *wake)
 {
 	struct test_group *g = (struct test_group *)(void *)group;
 
@@ -109,22 +110,28 @@ static struct wake **find_armed(struct nvmft_poll_group *group, const struct wak
 	return NULL;
 }
 
-void nvmft_ring_start(struct nvmft_poll_group *group, struct nvmft_ring_op *op)
+void nvmft_wake_init(struct nvmft_wake *wake, struct nvmft_poll_group *group, int fd)
 {
-	struct wake **free = find_armed(group, NULL);
-
-	assert_non_null(free);
-	*free = (struct wake *)(void *)op;
-	op->state = 1;
+	*wake = (struct nvmft_wake){.group = group, .fd = fd};
 }
 
-void nvmft_ring_forget(struct nvmft_poll_group *group, struct nvmft_ring_op *op)
+int nvmft_wake_arm(struct nvmft_wake *wake)
 {
-	struct wake **armed = find_armed(group, (struct wake *)(void *)op);
+	struct nvmft_wake **place = find_armed(wake->group, wake);
 
-	if (op->state)
-		*armed = NULL;
-	op->state = 0;
+	if (!place)
+		place = find_armed(wake->group, NULL);
+	assert_non_null(place);
+	*place = wake;
+	return 0;
+}
+
+void nvmft_wake_fini(struct nvmft_wake *wake)
+{
+	struct nvmft_wake **place = find_armed(wake->group, wake);
+
+	if (place)
+		*place = NULL;
 }
 
 bool wakes(struct world *w, unsigned int group)
@@ -133,15 +140,15 @@ bool wakes(struct world *w, unsigned int group)
 	bool woken = false;
 
 	for (unsigned int i = 0; i < 4; i++) {
-		struct wake *wake = g->armed[i];
+		struct nvmft_wake *wake = g->armed[i];
 		struct pollfd fd = {.fd = wake ? wake->fd : -1, .events = POLLIN};
+		uint64_t count;
 
 		if (poll(&fd, 1, 0) != 1)
 			continue;
 		woken = true;
 		g->armed[i] = NULL;
-		wake->op.state = 0;
-		wake->op.complete(&wake->op, 1, 0);
+		(void)!read(wake->fd, &count, sizeof(count));
 	}
 	return woken;
 }

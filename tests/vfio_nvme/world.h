@@ -50,7 +50,7 @@ struct test_channel {
 
 /* struct test_group - a poll group; @armed: operations that were started, to end its sleep */
 struct test_group {
-	struct wake *armed[4];
+	struct nvmft_wake *armed[4];
 };
 
 struct test_timer {

@@ -22,6 +22,9 @@ struct io_uring;
  *        (IORING_CQE_F_MORE) stays started until one without that flag.
  * @next, @state: the library's
  *
+ * Not for waiting until an eventfd is readable: a group that its host drives by nvmft_poll_group_fd() would be woken
+ * late, or not at all. That is what struct nvmft_wake is for.
+ *
  * Ownership: the provider's, part of an object of its own; not to be moved or freed while started.
  */
 struct nvmft_ring_op {
@@ -74,6 +77,50 @@ static inline bool nvmft_ring_started(const struct nvmft_ring_op *op)
  * Context: the group's thread.
  */
 NVMFT_API struct io_uring *nvmft_ring_raw(struct nvmft_poll_group *group);
+
+/**
+ * struct nvmft_wake - an eventfd that ends the sleep of the group, however its host makes it sleep
+ * @op, @group, @count, @fd, @watched: the library's
+ *
+ * For what is not an operation on the group's ring: interrupts and rings of devices, other threads. The pass that
+ * follows has to look at everything that may have written to the eventfd; its count says nothing and is not to be read.
+ *
+ * Ownership: the provider's, part of an object of its own; not to be moved or freed between nvmft_wake_init() and
+ * nvmft_wake_fini().
+ */
+struct nvmft_wake {
+	struct nvmft_ring_op op;
+	struct nvmft_poll_group *group;
+	uint64_t count;
+	int fd;
+	bool watched;
+};
+
+/**
+ * nvmft_wake_init() - prepare a wake; it has no effect until it is armed
+ * @fd: an eventfd without EFD_NONBLOCK, of this wake only and read by nobody else; open until nvmft_wake_fini()
+ *
+ * Context: the group's thread.
+ */
+NVMFT_API void nvmft_wake_init(struct nvmft_wake *wake, struct nvmft_poll_group *group, int fd);
+
+/**
+ * nvmft_wake_arm() - let @wake end the sleep that the group prepares
+ *
+ * To be called each time from nvmft_transport_ops.group_arm or nvmft_backend_ops.arm, before the last look whether
+ * something has come. Costs a system call once at most.
+ *
+ * Context: the group's thread.
+ * Return: 0; -EAGAIN: the kernel has no memory for it: the group must not sleep.
+ */
+NVMFT_API int nvmft_wake_arm(struct nvmft_wake *wake);
+
+/**
+ * nvmft_wake_fini() - the end of a wake; before its eventfd is closed
+ *
+ * Context: the group's thread.
+ */
+NVMFT_API void nvmft_wake_fini(struct nvmft_wake *wake);
 
 /**
  * struct nvmft_timer - a timer of a poll group
