@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tcp_target          serve a null namespace over TCP from one thread that sleeps in poll(2). For instruction counts:
- *                     valgrind 3.19 lets no other thread run while one is inside io_uring_enter().
- * tcp_target KIND     a namespace of another KIND of loopback_bench, from one thread that sleeps in nvmft_poll()
+ * tcp_target [KIND]   serve a null namespace, or one of another KIND of loopback_bench, over TCP from one thread that
+ *                     sleeps in poll(2). For instruction counts: valgrind 3.19 lets no other thread run while one is
+ *                     inside io_uring_enter().
  *
  * Prints the port, which is of the kernel's choice, and in the end what was counted.
  */
@@ -54,12 +54,8 @@ int main(int argc, char **argv)
 	nvmft_port_address(lb.port, traddr, trsvcid);
 	printf("%s\n", trsvcid);
 	fflush(stdout);
-	while (!ended) {
-		if (argc > 1)
-			nvmft_poll(lb.group, NVMFT_POLL_WAIT);
-		else
-			sleep_outside(lb.group);
-	}
+	while (!ended)
+		sleep_outside(lb.group);
 	print_stats(lb.target);
 	lb_stop(&lb);
 	return 0;
