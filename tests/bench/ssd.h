@@ -5,20 +5,27 @@
 #include <nvmft/provider/backend.h>
 
 /*
- * 4 KiB random reads of an NVMe SSD, in several ways: by loops as lean as one writes them who knows the device and
- * wants nothing else, and by the library's backends. All get the same struct nvmft_io to do, which does not tell that
- * it will always be a read of 4 KiB.
+ * 4 KiB random reads of an NVMe SSD, in several ways: by raw loops, and by the library's backends. All get the same
+ * struct nvmft_io to do, which does not tell that it will always be a read of 4 KiB.
+ *
+ * A raw loop is what one writes who knows the device and wants nothing else: one queue, one namespace, reads and
+ * writes of one buffer in one piece of memory. It does all that a driver has to: every entry is written as a whole,
+ * every completion is checked for being new, for being an answer to something and for its status, there is one doorbell
+ * or system call for a batch, and each I/O ends with a call of what its owner named. It goes without what is there for
+ * others or for bad days: other commands and formats, buffers in pieces, splitting, I/O that waits for room, Aborts,
+ * timeouts, resets, sleeping. Making the I/Os and taking them back is counted for loops and backends alike.
  */
 
 #define SSD_BS 4096u
 #define SSD_DEPTH_MAX 128u
 #define SSD_BUFFER_BYTES (2u << 20) /* a region as the engine has them */
 
-/* An I/O, and the bytes that a backend wants with it. */
+/* An I/O, the bytes that a backend wants with it, and what loops call when it is over, as nvmft_io_done() is theirs. */
 struct ssd_io {
 	struct nvmft_io io; /* first */
 	struct nvmft_iov iov;
 	struct ssd_load *load;
+	void (*over)(struct nvmft_io *io, nvmft_status status);
 	uint16_t index;
 	_Alignas(64) uint8_t priv[NVMFT_IO_PRIV_MAX];
 };

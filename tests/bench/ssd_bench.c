@@ -43,6 +43,7 @@ static int make_ios(struct ssd_load *load)
 
 		io->index = i;
 		io->load = load;
+		io->over = ssd_end;
 		io->iov = (struct nvmft_iov){load->buffers + (size_t)i * SSD_BS, SSD_BS, 0};
 		io->io.priv = io->priv;
 		load->free[load->nfree++] = (uint16_t)(SSD_DEPTH_MAX - 1 - i);

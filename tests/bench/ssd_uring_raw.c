@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * io_uring passthrough as lean as it gets: a ring of long entries, one registered buffer in which all data is, one
- * system call for a batch. Reads and writes alone leave the rest of an entry as it was, so that it needs no clearing.
+ * The raw loop of io_uring passthrough: a ring of long entries by what liburing has in its header, one registered buffer
+ * in which all data is, one system call for a batch.
  */
 #include <liburing.h>
 #include <linux/nvme_ioctl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -40,6 +42,9 @@ static void prepare(const struct ssd_load *load, struct nvmft_io *io)
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&raw.ring);
 	struct nvme_uring_cmd *cmd = (struct nvme_uring_cmd *)(void *)sqe->cmd;
 
+	if (!sqe)
+		abort();
+	memset(sqe, 0, 2 * sizeof(*sqe));
 	sqe->opcode = IORING_OP_URING_CMD;
 	sqe->fd = raw.fd;
 	sqe->cmd_op = NVME_URING_CMD_IO;
@@ -71,7 +76,9 @@ static uint32_t uring_raw_reap(struct ssd_load *load)
 	(void)load;
 	io_uring_for_each_cqe(&raw.ring, head, cqe)
 	{
-		ssd_end(io_uring_cqe_get_data(cqe), (nvmft_status)cqe->res);
+		struct ssd_io *io = io_uring_cqe_get_data(cqe);
+
+		io->over(&io->io, (nvmft_status)cqe->res);
 		n++;
 	}
 	io_uring_cq_advance(&raw.ring, n);

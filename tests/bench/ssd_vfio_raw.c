@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A queue pair of an NVMe device as lean as it gets. The backend opens the device, makes the queue and maps the memory;
- * from there on the loop has them for itself: buffers of at most two pages in one piece of memory, no command is ever
- * late, one doorbell for a batch.
+ * The raw loop of a queue pair. The backend opens the device, makes the queue and maps the memory; from there on the loop
+ * has them for itself. Its buffers are of at most two pages, so that it needs no PRP list, as the backend for such.
  */
 #include <endian.h>
 #include <stdlib.h>
@@ -102,6 +101,7 @@ static uint32_t vfio_raw_reap(struct ssd_load *load)
 	for (;; n++) {
 		const volatile struct nvmft_cqe *cqe = &raw.cq[raw.head];
 		uint16_t status = le16toh(cqe->status), cid;
+		struct ssd_io *io;
 
 		if ((status & 1) != raw.phase)
 			break;
@@ -113,9 +113,10 @@ static uint32_t vfio_raw_reap(struct ssd_load *load)
 			raw.head = 0;
 			raw.phase ^= 1;
 		}
-		ssd_end(raw.ios[cid], status >> 1);
+		io = (struct ssd_io *)(void *)raw.ios[cid];
 		raw.ios[cid] = NULL;
 		raw.free[raw.nfree++] = cid;
+		io->over(&io->io, status >> 1);
 	}
 	if (n)
 		doorbell_ring(&raw.cq_doorbell, old, raw.head);
