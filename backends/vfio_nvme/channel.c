@@ -8,14 +8,14 @@
 
 #include "vfio_nvme.h"
 
-/* Of a zoned namespace writes go one after the other, and metadata needs more than a range and a buffer. */
-static uint32_t simple_blocks(const struct vfio_format *format)
+/*
+ * Of a zoned namespace writes go one after the other, and metadata needs more than a range and a buffer. All else of
+ * two pages is one command, as no MDTS is less.
+ */
+static bool has_short_way(const struct vfio_format *format)
 {
-	uint32_t pages = 2 * NVME_PAGE >> format->shift;
-
-	if (format->pi_type || format->meta || format->csi != CSI_NVM)
-		return 0;
-	return format->limits.data < pages ? format->limits.data : pages;
+	return !format->pi_type && !format->meta && format->csi == CSI_NVM &&
+	       (uint64_t)format->limits.data << format->shift >= SHORT_PAGES * NVME_PAGE;
 }
 
 int nvmft_vfio_channel_open(struct nvmft_channel *channel)
@@ -26,8 +26,8 @@ int nvmft_vfio_channel_open(struct nvmft_channel *channel)
 
 	ch->pub = channel;
 	ch->vn = vn;
-	ch->simple = simple_blocks(&vn->format);
-	ch->nsid = vn->nsid;
+	ch->dws[NVMFT_IO_READ] = dwords(OPC_READ, vn->nsid);
+	ch->dws[NVMFT_IO_WRITE] = dwords(OPC_WRITE, vn->nsid);
 	TAILQ_INIT(&ch->done);
 	TAILQ_INIT(&ch->passes);
 	ch->pair = nvmft_pair_get(vn->ctrl, channel->group, &err);
@@ -42,7 +42,7 @@ void nvmft_vfio_channel_close(struct nvmft_channel *channel)
 
 	for (uint32_t i = 0; i < ch->nregions; i++)
 		if (ch->regions[i].base)
-			dev->ops->unmap(dev, ch->regions[i].iova);
+			dev->ops->unmap(dev, region_iova(&ch->regions[i], ch->regions[i].base));
 	free(ch->regions);
 	nvmft_pair_put(ch->pair);
 }
@@ -64,6 +64,7 @@ static int grow_regions(struct vfio_channel *ch, uint32_t index)
 	memset(regions + ch->nregions, 0, (n - ch->nregions) * sizeof(*regions));
 	ch->regions = regions;
 	ch->nregions = n;
+	ch->short_regions = has_short_way(&ch->vn->format) ? n : 0;
 	return 0;
 }
 
@@ -83,7 +84,7 @@ int nvmft_vfio_region_add(struct nvmft_channel *channel, const struct nvmft_regi
 	err = dev->ops->map(dev, region->base, region->len, &iova);
 	if (err)
 		return err;
-	ch->regions[region->index] = (struct vfio_region){region->base, iova};
+	ch->regions[region->index] = region_at(region->base, iova);
 	return 0;
 }
 
@@ -92,6 +93,6 @@ void nvmft_vfio_region_remove(struct nvmft_channel *channel, const struct nvmft_
 	struct vfio_channel *ch = channel->priv;
 	struct device *dev = ch->vn->ctrl->dev;
 
-	dev->ops->unmap(dev, ch->regions[region->index].iova);
+	dev->ops->unmap(dev, region_iova(&ch->regions[region->index], region->base));
 	ch->regions[region->index].base = NULL;
 }

@@ -73,7 +73,6 @@ struct pass;
  * @in_order: one command after the other: a zone is written from its write pointer on
  * @open: commands in the device
  * @queued: in pair->waiting, as not all of it was sent; else @link may be in a list of its channel
- * @simple: one command of a read or write, all of the I/O, and no Abort was asked for: complete.c has a short way
  * @pass: an admin command's way to the controller's thread and back
  */
 struct vio {
@@ -88,8 +87,6 @@ struct vio {
 	nvmft_status status;
 	bool queued;
 	bool in_order;
-	bool simple;
-	bool reserved;
 };
 
 /* Sets what a vio says of the blocks. */

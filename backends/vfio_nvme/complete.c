@@ -15,12 +15,14 @@ static void unqueue(struct vfio_pair *pair, struct vio *vio)
 		return;
 	TAILQ_REMOVE(&pair->waiting, vio, link);
 	vio->queued = false;
+	pair_set_short(pair);
 }
 
 void nvmft_vfio_wait(struct vfio_pair *pair, struct vio *vio)
 {
 	vio->queued = true;
 	TAILQ_INSERT_TAIL(&pair->waiting, vio, link);
+	pair_set_short(pair);
 }
 
 void nvmft_vfio_end_if_over(struct vfio_pair *pair, struct vio *vio)
@@ -46,12 +48,15 @@ void nvmft_vfio_fail_rest(struct vio *vio, nvmft_status status)
 void nvmft_vfio_slot_done(struct vfio_pair *pair, uint16_t cid, nvmft_status status)
 {
 	struct slot *slot = &pair->slots[cid];
-	struct vio *vio = slot->vio;
+	struct vio *vio;
 
+	if (slot->io)
+		nvmft_vfio_lengthen(slot);
+	vio = slot->vio;
 	slot->vio = NULL;
 	/* Else the Abort could hit the next command of this identifier: the timer returns it. */
 	if (!slot->aborting)
-		pair->free[pair->nfree++] = cid;
+		slot_give(pair, slot);
 	vio->open--;
 	if (status)
 		nvmft_vfio_fail_rest(vio, status);
@@ -61,57 +66,72 @@ void nvmft_vfio_slot_done(struct vfio_pair *pair, uint16_t cid, nvmft_status sta
 		nvmft_vfio_end_if_over(pair, vio);
 }
 
-static void bad_completion(struct vfio_pair *pair, uint16_t cid)
+static void bad_completion(struct vfio_pair *pair, size_t cid)
 {
 	/* Once: the device would fill the log. If it meant another command, that one's timeout comes. */
 	if (!pair->complained)
 		nvmft_device_log(pair->ctrl->dev, NVMFT_LOG_ERROR,
-				 "completion for command %u, which is not open; further ones are not logged", cid);
+				 "completion for command %zu, which is not open; further ones are not logged", cid);
 	pair->complained = true;
 }
 
+/* Out of line, as most I/O goes the short way. */
 static __attribute__((noinline)) void complete_any(struct vfio_pair *pair, const volatile struct nvmft_cqe *cqe,
-						   uint16_t cid, nvmft_status status)
+						   size_t cid, nvmft_status status)
 {
-	struct nvmft_io *io = pair->slots[cid].vio->io;
+	const struct slot *slot = &pair->slots[cid];
+	struct nvmft_io *io;
 
+	if (cid >= pair->depth || !slot_open(slot)) {
+		bad_completion(pair, cid);
+		return;
+	}
+	io = slot->io ? slot->io : slot->vio->io;
 	if (io->op == NVMFT_IO_COMMAND)
 		io->result = le32toh(cqe->dw0) | (uint64_t)le32toh(cqe->dw1) << 32;
-	nvmft_vfio_slot_done(pair, cid, status);
+	nvmft_vfio_slot_done(pair, (uint16_t)cid, status);
 }
 
-/* The one command of an I/O, of the namespace that is being polled. */
-static inline void complete_simple(struct vfio_pair *pair, struct slot *slot, uint16_t cid, nvmft_status status)
+/* Is it the one command of an I/O, of the namespace that is being polled? */
+static inline bool is_simple(const struct slot *slot, const struct nvmft_channel *channel)
 {
-	struct vio *vio = slot->vio;
-
-	slot->vio = NULL;
-	pair->free[pair->nfree++] = cid;
-	vio->open = 0;
-	nvmft_io_done(vio->io, status);
+	return slot->io && slot->io->channel == channel;
 }
 
-static int reap(struct vfio_pair *pair)
+static inline void complete_simple(struct vfio_pair *pair, struct slot *slot, nvmft_status status)
+{
+	struct nvmft_io *io = slot->io;
+
+	slot->io = NULL;
+	slot_give(pair, slot);
+	nvmft_io_done(io, status);
+}
+
+/* A function of its own, that what the loop needs stays in registers. */
+static __attribute__((noinline)) uint32_t reap(struct vfio_pair *pair)
 {
 	const struct nvmft_channel *channel = pair->polling->pub;
 	struct queue_pair *q = &pair->queue;
-	uint32_t n;
+	const volatile struct nvmft_cqe *cqe = q->cq_next;
+	uint32_t phase = q->phase, left, dw3;
 
-	for (n = 0; n < q->entries && queue_pair_ready(q); n++) {
-		const volatile struct nvmft_cqe *cqe = queue_pair_take(q);
-		nvmft_status status = le16toh(cqe->status) >> 1 & STATUS_PASSED;
-		uint16_t cid = le16toh(cqe->cid);
-		struct slot *slot = &pair->slots[cid];
+	for (left = q->entries; left && !(((dw3 = cqe_dw3(cqe)) ^ phase) & DW3_PHASE); left--) {
+		size_t cid = dw3 & 0xffff;
 
-		if (cid >= pair->depth || !slot->vio)
-			bad_completion(pair, cid);
-		else if (slot->vio->simple && slot->vio->io->channel == channel)
-			complete_simple(pair, slot, cid, status);
+		read_barrier();
+		if (__builtin_expect(cid < pair->depth && is_simple(&pair->slots[cid], channel), 1))
+			complete_simple(pair, &pair->slots[cid], (nvmft_status)(dw3 >> 17 & STATUS_PASSED));
 		else
-			complete_any(pair, cqe, cid, status);
+			complete_any(pair, cqe, cid, (nvmft_status)(dw3 >> 17 & STATUS_PASSED));
+		if (++cqe == q->cq_end) {
+			cqe = q->cq;
+			phase ^= DW3_PHASE;
+		}
 	}
+	q->cq_next = cqe;
+	q->phase = phase;
 	queue_pair_ring_cq(q);
-	return (int)n;
+	return q->entries - left;
 }
 
 /* Send what waits, as far as it goes. */
@@ -119,7 +139,7 @@ static void pump(struct vfio_pair *pair)
 {
 	struct vio *vio;
 
-	while (pair->nfree && (vio = TAILQ_FIRST(&pair->waiting))) {
+	while (pair->free && (vio = TAILQ_FIRST(&pair->waiting))) {
 		if (!nvmft_vfio_send(pair, vio))
 			break;
 		unqueue(pair, vio);
@@ -164,7 +184,7 @@ int nvmft_vfio_poll(struct nvmft_channel *channel)
 	if (!pair_live(pair))
 		n += nvmft_pair_attend(pair);
 	if (pair_live(pair)) {
-		n += reap(pair);
+		n += (int)reap(pair);
 		if (!TAILQ_EMPTY(&pair->waiting))
 			pump(pair);
 	}
@@ -183,8 +203,8 @@ int nvmft_vfio_arm(struct nvmft_channel *channel)
 	    nvmft_pair_answered(pair))
 		return -EAGAIN;
 	if (pair->ready) {
-		if (queue_pair_ready(&pair->queue) || (waiting && pair->nfree) ||
-		    (pair->irq.fd < 0 && pair->nfree < pair->depth))
+		if (queue_pair_ready(&pair->queue) || (waiting && pair->free) ||
+		    (pair->irq.fd < 0 && nvmft_pair_busy(pair)))
 			return -EAGAIN;
 		if (pair->irq.fd >= 0 && nvmft_wake_arm(&pair->irq) != 0)
 			return -EAGAIN;
@@ -192,12 +212,23 @@ int nvmft_vfio_arm(struct nvmft_channel *channel)
 	return nvmft_wake_arm(&pair->answer);
 }
 
+static struct slot *find_simple(const struct vfio_pair *pair, const struct nvmft_io *io)
+{
+	for (uint32_t cid = 0; cid < pair->depth; cid++)
+		if (pair->slots[cid].io == io)
+			return &pair->slots[cid];
+	return NULL;
+}
+
 void nvmft_vfio_abort(struct nvmft_channel *channel, struct nvmft_io *io)
 {
 	struct vfio_channel *ch = channel->priv;
 	struct vfio_pair *pair = ch->pair;
+	struct slot *slot = find_simple(pair, io);
 	struct vio *vio = io->priv;
 
+	if (slot)
+		nvmft_vfio_lengthen(slot);
 	if (vio->pass) {
 		nvmft_pass_abort(vio->pass);
 		return;

@@ -73,8 +73,9 @@ void nvmft_dbbuf_attach(const struct ctrl *ctrl, struct queue_pair *q)
 
 	if (!ctrl->dbbuf.on)
 		return;
-	attach(&q->sq_doorbell, &ctrl->dbbuf, at, q->sq_rung);
-	attach(&q->cq_doorbell, &ctrl->dbbuf, at + (sizeof(uint32_t) << ctrl_stride(ctrl)), q->cq_rung);
+	attach(&q->sq_doorbell, &ctrl->dbbuf, at, (uint32_t)(q->sq_rung - q->sq));
+	attach(&q->cq_doorbell, &ctrl->dbbuf, at + (sizeof(uint32_t) << ctrl_stride(ctrl)),
+	       (uint32_t)(q->cq_rung - q->cq));
 	q->sq_doorbell.always = q->cq_doorbell.always = q->qid == 0;
 }
 

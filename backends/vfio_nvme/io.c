@@ -34,7 +34,8 @@ static inline __attribute__((always_inline)) bool send_part(struct vfio_pair *pa
 {
 	const struct vfio_channel *ch = vio_channel(vio);
 	uint32_t left = vio->total - vio->sent, blocks = left < vio->part ? left : vio->part;
-	uint16_t cid = pair->free[pair->nfree - 1];
+	struct slot *slot = pair->free;
+	uint16_t cid = slot_cid(pair, slot);
 	struct nvmft_sqe *sqe = queue_pair_next(&pair->queue);
 
 	*sqe = (struct nvmft_sqe){.cid = htole16(cid), .nsid = htole32(ch->vn->nsid)};
@@ -42,8 +43,10 @@ static inline __attribute__((always_inline)) bool send_part(struct vfio_pair *pa
 	    build(pair, vio, cid, blocks, sqe))
 		return false;
 	(void)queue_pair_push(&pair->queue);
-	pair->slots[cid] = (struct slot){vio, nvmft_group_now(pair->group) + IO_TIMEOUT_NS, false};
-	pair->nfree--;
+	slot_take(pair, slot);
+	slot->vio = vio;
+	slot->deadline = nvmft_group_now(pair->group) + IO_TIMEOUT_NS;
+	slot->aborting = false;
 	vio->sent += blocks;
 	vio->open++;
 	return true;
@@ -51,7 +54,7 @@ static inline __attribute__((always_inline)) bool send_part(struct vfio_pair *pa
 
 bool nvmft_vfio_send(struct vfio_pair *pair, struct vio *vio)
 {
-	while (!vio_all_sent(vio) && pair->nfree && !vio_holds(vio))
+	while (!vio_all_sent(vio) && pair->free && !vio_holds(vio))
 		if (!send_part(pair, vio))
 			nvmft_vfio_fail_rest(vio, nvmft_status_from_errno(-EFAULT));
 	return vio_all_sent(vio) || vio_holds(vio);
@@ -73,7 +76,7 @@ static __attribute__((noinline)) void submit_any(struct vfio_channel *ch, struct
 	}
 	nvmft_cmd_begin(vio, &ch->vn->format);
 	/* What came before goes first. Most I/O is one command, which is sent without a further call. */
-	if (vio->total - 1 < vio->part && pair_live(pair) && TAILQ_EMPTY(&pair->waiting) && pair->nfree &&
+	if (vio->total - 1 < vio->part && pair_live(pair) && TAILQ_EMPTY(&pair->waiting) && pair->free &&
 	    send_part(pair, vio))
 		return;
 	if (!pair_live(pair) || !TAILQ_EMPTY(&pair->waiting) || !nvmft_vfio_send(pair, vio))
@@ -84,66 +87,68 @@ static __attribute__((noinline)) void submit_any(struct vfio_channel *ch, struct
 
 /* ---- the short way ---- */
 
-/* All of the I/O is one command, which is in the device: one block of one, as nobody looks at them any more. */
-static inline void set_simple(struct vio *vio, struct nvmft_io *io)
+/* One block of one, all in the device: nobody looks at them any more. */
+void nvmft_vfio_lengthen(struct slot *slot)
 {
-	vio->io = io;
-	vio->pass = NULL;
-	vio->total = vio->sent = 1;
-	vio->part = 0;
-	vio->open = 1;
-	vio->status = 0;
-	vio->queued = vio->in_order = vio->reserved = false;
-	vio->simple = true;
+	struct vio *vio = slot->io->priv;
+
+	*vio = (struct vio){.io = slot->io, .total = 1, .sent = 1, .open = 1};
+	slot->vio = vio;
+	slot->io = NULL;
 }
 
-static inline void build_simple(struct nvmft_sqe *sqe, const struct nvmft_io *io, uint16_t cid, uint32_t nsid,
-				uint64_t first, uint64_t second)
-{
-	const uint64_t prps[2] = {htole64(first), htole64(second)};
+/* Other flags are for other commands. */
+#define CDW12_FUA_SHIFT 30
+_Static_assert(NVMFT_IO_FUA << CDW12_FUA_SHIFT == CDW12_FUA, "no need to ask");
 
-	*sqe = (struct nvmft_sqe){
-		.opcode = io->op == NVMFT_IO_READ ? nvme_cmd_read : nvme_cmd_write,
-		.cid = htole16(cid),
-		.nsid = htole32(nsid),
-		.cdw10 = htole32((uint32_t)io->lba),
-		.cdw11 = htole32((uint32_t)(io->lba >> 32)),
-		.cdw12 = htole32((io->blocks - 1) | (io->flags & NVMFT_IO_FUA ? CDW12_FUA : 0)),
-	};
-	memcpy(sqe->dptr, prps, sizeof(prps));
+/* The same as of other commands, word by word, each of which is written once. */
+static inline void write_simple(struct nvmft_sqe *sqe, uint64_t dws, uint64_t first, uint64_t second,
+				const struct nvmft_io *io)
+{
+	sqe_word *words = (sqe_word *)sqe;
+
+	words[0] = dws;
+	words[1] = 0;
+	words[2] = 0;
+	words[3] = htole64(first);
+	words[4] = htole64(second);
+	words[5] = htole64(io->lba);
+	words[6] = htole64((io->blocks - 1) | io->flags << CDW12_FUA_SHIFT);
+	words[7] = 0;
 }
 
 /*
  * What most I/O is: a read or write of one buffer in at most two pages, done with one command that can be sent at once.
- * It goes without what others need: lists, splitting, waiting.
+ * It goes without what others need: lists, splitting, waiting, and a struct vio that knows how far all that has come.
  */
 void nvmft_vfio_submit(struct nvmft_channel *channel, struct nvmft_io *io)
 {
 	struct vfio_channel *ch = channel->priv;
 	struct vfio_pair *pair = ch->pair;
+	struct slot *slot = pair->free;
 	const struct nvmft_iov *iov = io->iov;
 	const struct vfio_region *region;
-	uint64_t iova;
-	uint32_t end;
-	uint16_t cid;
+	uint64_t first, end, second = 0;
 
-	if (io->op > NVMFT_IO_WRITE || io->iovcnt != 1 || io->blocks > ch->simple || !pair->nfree || !pair_live(pair) ||
-	    !TAILQ_EMPTY(&pair->waiting) || iov->region >= ch->nregions) {
-		submit_any(ch, io);
-		return;
-	}
+	if (io->op > NVMFT_IO_WRITE || io->iovcnt != 1 || !slot || ctrl_gen(pair->ctrl) != pair->short_gen ||
+	    iov->region >= ch->short_regions)
+		goto any;
 	region = &ch->regions[iov->region];
-	iova = region->iova + (uint64_t)((uint8_t *)iov->base - region->base);
-	end = (uint32_t)iova % NVME_PAGE + iov->len;
-	if (!region->base || iova & 3 || end > 2 * NVME_PAGE) {
-		submit_any(ch, io);
-		return;
+	first = region_iova(region, iov->base);
+	end = first % NVME_PAGE + iov->len;
+	if (!region->base)
+		goto any;
+	if (end > NVME_PAGE) {
+		if (end > SHORT_PAGES * NVME_PAGE)
+			goto any;
+		second = (first | (NVME_PAGE - 1)) + 1;
 	}
-	assert(iov->len == io->blocks << ch->vn->format.shift);
-	cid = pair->free[--pair->nfree];
-	build_simple(queue_pair_push(&pair->queue), io, cid, ch->nsid, iova,
-		     end > NVME_PAGE ? (iova | (NVME_PAGE - 1)) + 1 : 0);
-	set_simple(io->priv, io);
-	pair->slots[cid].vio = io->priv;
-	pair->slots[cid].deadline = pair->deadline;
+	assert(iov->len == io->blocks << ch->vn->format.shift && !(first & 3));
+	slot_take(pair, slot);
+	slot->io = io;
+	slot->deadline = pair->deadline;
+	write_simple(queue_pair_push(&pair->queue), ch->dws[io->op] | htole64(slot->dw0), first, second, io);
+	return;
+any:
+	submit_any(ch, io);
 }

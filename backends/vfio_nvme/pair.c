@@ -27,12 +27,21 @@ static void set_state(struct vfio_pair *pair, enum pair_state state)
 
 /* ---- late commands ---- */
 
+/* Looks at all, which is for now and then: counting them costs more in sum. */
+bool nvmft_pair_busy(const struct vfio_pair *pair)
+{
+	for (uint32_t cid = 0; cid < pair->depth; cid++)
+		if (slot_open(&pair->slots[cid]) || pair->slots[cid].aborting)
+			return true;
+	return false;
+}
+
 static void abort_late(struct vfio_pair *pair, uint64_t now)
 {
 	for (uint32_t cid = 0; cid < pair->depth; cid++) {
 		struct slot *slot = &pair->slots[cid];
 
-		if (!slot->vio || slot->deadline > now)
+		if (!slot_open(slot) || slot->deadline > now)
 			continue;
 		if (slot->aborting) {
 			nvmft_ctrl_accuse(pair->ctrl, pair->gen, "a command and its Abort have timed out");
@@ -42,8 +51,9 @@ static void abort_late(struct vfio_pair *pair, uint64_t now)
 			continue; /* at the next look */
 		nvmft_device_log(pair->ctrl->dev, NVMFT_LOG_WARN,
 				 "command %" PRIu32 " of queue %u has timed out, aborting it", cid, pair->queue.qid);
+		if (slot->io)
+			nvmft_vfio_lengthen(slot);
 		slot->aborting = true;
-		slot->vio->simple = false;
 		slot->deadline = now + ABORT_TIMEOUT_NS;
 	}
 }
@@ -55,7 +65,7 @@ static void return_aborted(struct vfio_pair *pair)
 		if (pair->slots[cid].vio || !pair->slots[cid].aborting)
 			continue;
 		pair->slots[cid].aborting = false;
-		pair->free[pair->nfree++] = (uint16_t)cid;
+		slot_give(pair, &pair->slots[cid]);
 	}
 }
 
@@ -73,7 +83,7 @@ static void watch(struct nvmft_timer *timer)
 		return_aborted(pair);
 		abort_late(pair, nvmft_group_now(pair->group));
 	}
-	if (pair->nfree < pair->depth)
+	if (nvmft_pair_busy(pair))
 		nvmft_timer_arm(pair->group, &pair->timer, WATCH_NS, WATCH_NS);
 }
 
@@ -91,7 +101,7 @@ static void watch_from_now(struct vfio_pair *pair)
 
 void nvmft_pair_sent(struct vfio_pair *pair)
 {
-	if (!pair->timer.armed && pair->nfree < pair->depth)
+	if (!pair->timer.armed && nvmft_pair_busy(pair))
 		watch_from_now(pair);
 }
 
@@ -107,7 +117,6 @@ void nvmft_pair_abort(struct vfio_pair *pair, const struct vio *vio)
 		if (!nvmft_ctrl_wish_abort(pair->ctrl, pair->gen, pair->queue.qid, (uint16_t)cid))
 			return;
 		slot->aborting = true;
-		slot->vio->simple = false;
 		if (slot->deadline < deadline)
 			slot->deadline = deadline;
 	}
@@ -121,8 +130,9 @@ static int lost(struct vfio_pair *pair)
 	int n = 0;
 
 	pair->ready = false;
+	pair_set_short(pair);
 	for (uint32_t cid = 0; cid < pair->depth; cid++) {
-		if (!pair->slots[cid].vio)
+		if (!slot_open(&pair->slots[cid]))
 			continue;
 		nvmft_vfio_slot_done(pair, (uint16_t)cid, STATUS_LOST);
 		n++;
@@ -154,6 +164,7 @@ static void take_over(struct vfio_pair *pair)
 		nvmft_wake_init(&pair->irq, pair->group, fd);
 	}
 	pair->ready = true;
+	pair_set_short(pair);
 }
 
 int nvmft_pair_attend(struct vfio_pair *pair)
@@ -185,7 +196,6 @@ static void pair_free(struct vfio_pair *pair)
 	if (pair->event_fd >= 0)
 		close(pair->event_fd);
 	free(pair->slots);
-	free(pair->free);
 	free(pair);
 }
 
@@ -195,13 +205,13 @@ static int alloc_slots(struct vfio_pair *pair)
 	if (pair->event_fd < 0)
 		return -errno;
 	pair->slots = calloc(pair->depth, sizeof(*pair->slots));
-	pair->free = calloc(pair->depth, sizeof(*pair->free));
-	if (!pair->slots || !pair->free)
+	if (!pair->slots)
 		return -ENOMEM;
 	/* Lowest on top: what was used last is warm, and few stay in use. */
-	for (uint32_t i = 0; i < pair->depth; i++)
-		pair->free[i] = (uint16_t)(pair->depth - 1 - i);
-	pair->nfree = pair->depth;
+	for (uint32_t cid = pair->depth; cid-- > 0;) {
+		pair->slots[cid].dw0 = cid << 16;
+		slot_give(pair, &pair->slots[cid]);
+	}
 	return 0;
 }
 
@@ -216,6 +226,7 @@ static struct vfio_pair *pair_create(struct ctrl *ctrl, struct nvmft_poll_group 
 	pair->ctrl = ctrl;
 	pair->group = group;
 	pair->depth = ctrl->depth;
+	pair->short_gen = SHORT_NEVER;
 	pair->timer.fn = watch;
 	atomic_init(&pair->state, PAIR_WANTED);
 	TAILQ_INIT(&pair->waiting);
@@ -294,8 +305,6 @@ void nvmft_pair_put(struct vfio_pair *pair)
 	ctrl->npairs--;
 	pthread_mutex_unlock(&ctrl->lock);
 	free(pair->slots);
-	free(pair->free);
 	pair->slots = NULL;
-	pair->free = NULL;
 	set_state(pair, PAIR_CLOSING);
 }

@@ -22,7 +22,9 @@ int nvmft_queue_pair_init(struct queue_pair *q, struct device *dev, volatile uin
 	q->qid = qid;
 	q->entries = entries;
 	q->sq = q->memory.base;
+	q->sq_end = q->sq + entries;
 	q->cq = (volatile void *)((uint8_t *)q->memory.base + cq_offset);
+	q->cq_end = q->cq + entries;
 	q->sq_iova = q->memory.iova;
 	q->cq_iova = q->memory.iova + cq_offset;
 	q->sq_doorbell.reg = (volatile void *)doorbells;
@@ -38,8 +40,9 @@ void nvmft_queue_pair_fini(struct queue_pair *q, struct device *dev)
 
 void nvmft_queue_pair_reset(struct queue_pair *q)
 {
-	q->sq_tail = q->sq_rung = q->cq_head = q->cq_rung = 0;
+	q->sq_next = q->sq_rung = q->sq;
+	q->cq_next = q->cq_rung = q->cq;
 	q->sq_doorbell.shadow = q->cq_doorbell.shadow = NULL;
-	q->phase = 1;
+	q->phase = DW3_PHASE;
 	memset(q->memory.base, 0, q->memory.len);
 }

@@ -50,19 +50,19 @@ static inline void doorbell_ring(const struct doorbell *db, uint32_t old, uint32
 
 /*
  * struct queue_pair - a submission queue and its completion queue, of equal size
- * @sq_rung, @cq_rung: what the doorbells were last told
- * @phase: of the next new completion
+ * @sq_end, @cq_end: behind the last entries
+ * @sq_next, @cq_next: the next entry to fill and the next to read
+ * @sq_rung, @cq_rung: the same, as the doorbells were last told
+ * @phase: of the next new completion, as in DW3_PHASE
  *
  * Never more than @entries - 1 commands are outstanding: neither queue can overflow.
  */
 struct queue_pair {
-	struct nvmft_sqe *sq;
-	volatile struct nvmft_cqe *cq;
+	struct nvmft_sqe *sq, *sq_end, *sq_next, *sq_rung;
+	const volatile struct nvmft_cqe *cq, *cq_end, *cq_next, *cq_rung;
 	struct doorbell sq_doorbell, cq_doorbell;
 	uint32_t entries;
-	uint32_t sq_tail, sq_rung;
-	uint32_t cq_head, cq_rung;
-	uint16_t phase;
+	uint32_t phase;
 	uint16_t qid;
 	uint64_t sq_iova, cq_iova;
 	struct dma_memory memory;
@@ -75,35 +75,52 @@ void nvmft_queue_pair_fini(struct queue_pair *q, struct device *dev);
 /* As new; while the device knows nothing of it. */
 void nvmft_queue_pair_reset(struct queue_pair *q);
 
-/* What queue_pair_push() will return. */
-static inline struct nvmft_sqe *queue_pair_next(const struct queue_pair *q)
+/* An entry as it is written fastest: two dwords at once. */
+typedef volatile uint64_t __attribute__((may_alias)) sqe_word;
+
+static inline uint64_t dwords(uint32_t first, uint32_t second)
 {
-	return &q->sq[q->sq_tail];
+	return htole64(first | (uint64_t)second << 32);
 }
 
-/* The next submission entry, to be filled before the doorbell is rung. */
+/* The next submission entry, to be filled before the doorbell is rung. queue_pair_push() makes it part of the queue. */
+static inline struct nvmft_sqe *queue_pair_next(const struct queue_pair *q)
+{
+	return q->sq_next;
+}
+
 static inline struct nvmft_sqe *queue_pair_push(struct queue_pair *q)
 {
-	struct nvmft_sqe *sqe = &q->sq[q->sq_tail];
+	struct nvmft_sqe *sqe = q->sq_next;
 
-	q->sq_tail = q->sq_tail + 1 == q->entries ? 0 : q->sq_tail + 1;
+	q->sq_next = sqe + 1 == q->sq_end ? q->sq : sqe + 1;
 	return sqe;
+}
+
+/* Dword 3 of a completion: status, phase and identifier, which were written at once and are read so. */
+#define DW3_PHASE (UINT32_C(1) << 16)
+
+static inline uint32_t cqe_dw3(const volatile struct nvmft_cqe *cqe)
+{
+	typedef const volatile uint32_t __attribute__((may_alias)) dword;
+
+	return le32toh(((dword *)cqe)[3]);
 }
 
 static inline bool queue_pair_ready(const struct queue_pair *q)
 {
-	return (le16toh(q->cq[q->cq_head].status) & 1) == q->phase;
+	return !((cqe_dw3(q->cq_next) ^ q->phase) & DW3_PHASE);
 }
 
 /* The next completion, which is there: to be read before the doorbell is rung. */
 static inline const volatile struct nvmft_cqe *queue_pair_take(struct queue_pair *q)
 {
-	const volatile struct nvmft_cqe *cqe = &q->cq[q->cq_head];
+	const volatile struct nvmft_cqe *cqe = q->cq_next++;
 
 	read_barrier();
-	if (++q->cq_head == q->entries) {
-		q->cq_head = 0;
-		q->phase ^= 1;
+	if (q->cq_next == q->cq_end) {
+		q->cq_next = q->cq;
+		q->phase ^= DW3_PHASE;
 	}
 	return cqe;
 }
@@ -128,20 +145,20 @@ static inline bool queue_pair_pop(struct queue_pair *q, struct nvmft_cqe *cqe)
 /* Tell the device of all that was pushed and popped: one write per queue, as each goes over the bus. */
 static inline void queue_pair_ring_sq(struct queue_pair *q)
 {
-	if (q->sq_rung == q->sq_tail)
+	if (q->sq_rung == q->sq_next)
 		return;
 	write_barrier();
-	doorbell_ring(&q->sq_doorbell, q->sq_rung, q->sq_tail);
-	q->sq_rung = q->sq_tail;
+	doorbell_ring(&q->sq_doorbell, (uint32_t)(q->sq_rung - q->sq), (uint32_t)(q->sq_next - q->sq));
+	q->sq_rung = q->sq_next;
 }
 
 static inline void queue_pair_ring_cq(struct queue_pair *q)
 {
-	if (q->cq_rung == q->cq_head)
+	if (q->cq_rung == q->cq_next)
 		return;
 	read_barrier(); /* the entries are the device's again */
-	doorbell_ring(&q->cq_doorbell, q->cq_rung, q->cq_head);
-	q->cq_rung = q->cq_head;
+	doorbell_ring(&q->cq_doorbell, (uint32_t)(q->cq_rung - q->cq), (uint32_t)(q->cq_next - q->cq));
+	q->cq_rung = q->cq_next;
 }
 
 #endif

@@ -33,7 +33,7 @@ static int next_piece(struct pieces *p, uint64_t *address, uint64_t *len)
 	if (p->iov == p->end || p->iov->region >= p->place->nregions || !p->place->regions[p->iov->region].base)
 		return -EFAULT;
 	region = &p->place->regions[p->iov->region];
-	*address = region->iova + (uint64_t)((uint8_t *)p->iov->base - region->base) + p->skip;
+	*address = region_iova(region, p->iov->base) + p->skip;
 	*len = p->iov->len - p->skip < p->left ? p->iov->len - p->skip : p->left;
 	p->left -= *len;
 	p->skip += *len;

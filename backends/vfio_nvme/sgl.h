@@ -29,10 +29,22 @@ enum sgl_support {
 	SGL_BYTE,
 };
 
+/* struct vfio_region - memory that is mapped for the device, unless @base is NULL; @delta: see region_iova() */
 struct vfio_region {
 	uint8_t *base;
-	uint64_t iova;
+	uint64_t delta;
 };
+
+static inline struct vfio_region region_at(void *base, uint64_t iova)
+{
+	return (struct vfio_region){base, iova - (uintptr_t)base};
+}
+
+/* What an address inside is for the device. */
+static inline uint64_t region_iova(const struct vfio_region *region, const void *address)
+{
+	return (uintptr_t)address + region->delta;
+}
 
 /*
  * struct dptr_place - what a data pointer can point to
@@ -77,7 +89,7 @@ static inline bool dptr_set_one(struct nvmft_sqe *sqe, const struct vfio_region 
 	if (skip + len > iov->len || iov->region >= nregions || !regions[iov->region].base)
 		return false;
 	region = &regions[iov->region];
-	address = region->iova + (uint64_t)((uint8_t *)iov->base - region->base) + skip;
+	address = region_iova(region, iov->base) + skip;
 	first = address & ~((uint64_t)NVME_PAGE - 1);
 	last = (address + len - 1) & ~((uint64_t)NVME_PAGE - 1);
 	if (last - first <= NVME_PAGE && !(address & 3))

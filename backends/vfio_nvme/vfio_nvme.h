@@ -77,10 +77,19 @@ static inline bool vio_holds(const struct vio *vio)
 	return vio->in_order && vio->open;
 }
 
-/* struct slot - a command identifier; @vio NULL: free, or not used again yet as an Abort for it may be under way */
+/*
+ * struct slot - a command identifier
+ * @next: the next free one
+ * @io: an I/O that is all in this command, of which there is no struct vio: it went the short way
+ * @vio: another. Neither: the identifier is free, or not used again yet as an Abort for it may be under way.
+ * @dw0: the identifier as it is in dword 0 of the command
+ */
 struct slot {
+	struct slot *next;
+	struct nvmft_io *io;
 	struct vio *vio;
 	uint64_t deadline;
+	uint32_t dw0;
 	bool aborting;
 };
 
@@ -106,9 +115,11 @@ enum pair_state {
  *
  * The group's:
  * @ready: it has taken the queue over
+ * @short_gen: the generation in which submit has a short way; SHORT_NEVER while the queue is not there or I/O waits
  * @refs: channels
  * @deadline: of commands that are sent now, computed once per pass; see nvmft_pair_sent()
  * @polling: the channel that is being polled: I/O of others is finished when it is their turn
+ * @free: of @slots, a stack
  * @waiting: I/O that waits for command identifiers, or for the controller
  * @timer: looks for late commands while there are any
  * @irq, @answer: what ends the group's sleep: completions, the thread
@@ -128,10 +139,10 @@ struct vfio_pair {
 	bool ready;
 	bool complained;
 	uint64_t deadline;
+	uint64_t short_gen;
 	uint32_t refs;
 	uint32_t depth;
-	uint32_t nfree;
-	uint16_t *free;
+	struct slot *free;
 	struct slot *slots;
 	struct vfio_channel *polling;
 	struct vio_list waiting;
@@ -141,21 +152,21 @@ struct vfio_pair {
 
 /*
  * struct vfio_channel - a namespace in a poll group
- * @simple: most blocks of a read or write for which io.c has a short way; 0: that way is not for this format
- * @nsid: of the namespace
+ * @short_regions: regions for which io.c has a short way: @nregions, or 0 when that way is not for this format
+ * @dws: dwords 0 and 1 of a command without its identifier: of a read, of a write
  * @done: I/O that is over, as was found when another namespace was polled
  * @passes: admin commands that the controller's thread has
  */
 struct vfio_channel {
 	struct vfio_pair *pair;
-	uint32_t simple;
-	uint32_t nsid;
+	uint32_t short_regions;
+	uint32_t nregions;
+	uint64_t dws[2];
 	struct nvmft_channel *pub;
 	const struct vfio_nvme *vn;
 	struct vio_list done;
 	struct vio_list passes;
 	struct vfio_region *regions;
-	uint32_t nregions;
 };
 
 static inline bool vio_all_sent(const struct vio *vio)
@@ -172,6 +183,39 @@ static inline struct vfio_channel *vio_channel(const struct vio *vio)
 static inline bool pair_live(const struct vfio_pair *pair)
 {
 	return pair->ready && ctrl_gen(pair->ctrl) == pair->gen;
+}
+
+/* Most of a read or write on the short way: what a command has room for without a list. */
+#define SHORT_PAGES 2u
+
+/* No generation, as those have 32 bits. */
+#define SHORT_NEVER UINT64_MAX
+
+/* After what it depends on has changed. */
+static inline void pair_set_short(struct vfio_pair *pair)
+{
+	pair->short_gen = pair->ready && TAILQ_EMPTY(&pair->waiting) ? pair->gen : SHORT_NEVER;
+}
+
+static inline bool slot_open(const struct slot *slot)
+{
+	return slot->io || slot->vio;
+}
+
+static inline uint16_t slot_cid(const struct vfio_pair *pair, const struct slot *slot)
+{
+	return (uint16_t)(slot - pair->slots);
+}
+
+static inline void slot_take(struct vfio_pair *pair, const struct slot *slot)
+{
+	pair->free = slot->next;
+}
+
+static inline void slot_give(struct vfio_pair *pair, struct slot *slot)
+{
+	slot->next = pair->free;
+	pair->free = slot;
 }
 
 static inline void nvmft_pair_set_deadline(struct vfio_pair *pair)
@@ -214,6 +258,8 @@ void nvmft_pair_put(struct vfio_pair *pair);
 int nvmft_pair_attend(struct vfio_pair *pair);
 /* After I/O was sent: see to its timeout. */
 void nvmft_pair_sent(struct vfio_pair *pair);
+/* Some identifiers are not free. */
+bool nvmft_pair_busy(const struct vfio_pair *pair);
 /* There is something for nvmft_pair_attend(). */
 bool nvmft_pair_answered(const struct vfio_pair *pair);
 /* Want the commands of an I/O aborted. */
@@ -230,6 +276,8 @@ void nvmft_pass_abort(struct pass *pass);
 
 /* io.c: commands */
 void nvmft_vfio_submit(struct nvmft_channel *channel, struct nvmft_io *io);
+/* An I/O that went the short way goes on as the others: it has a struct vio. */
+void nvmft_vfio_lengthen(struct slot *slot);
 /* As much as there are command identifiers for and may be sent now. False: there is more, which has to wait for
  * identifiers. */
 bool nvmft_vfio_send(struct vfio_pair *pair, struct vio *vio);

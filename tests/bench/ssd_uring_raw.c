@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The raw loop of io_uring passthrough: a ring of long entries by what liburing has in its header, one registered buffer
- * in which all data is, one system call for a batch.
+ * The raw loop of io_uring passthrough: a ring of long entries by what liburing has in its header, one registered
+ * buffer in which all data is, one system call for a batch.
  */
 #include <liburing.h>
 #include <linux/nvme_ioctl.h>

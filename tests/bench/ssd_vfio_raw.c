@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The raw loop of a queue pair. The backend opens the device, makes the queue and maps the memory; from there on the loop
- * has them for itself. Its buffers are of at most two pages, so that it needs no PRP list, as the backend for such.
+ * The raw loop of a queue pair. The backend opens the device, makes the queue and maps the memory; from there on the
+ * loop has them for itself. Its buffers are of at most two pages, so that it needs no PRP list, as the backend for
+ * such.
  */
 #include <endian.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@
 
 static struct {
 	struct nvmft_sqe *sq;
-	volatile struct nvmft_cqe *cq;
+	const volatile struct nvmft_cqe *cq;
 	struct doorbell sq_doorbell, cq_doorbell;
 	uint32_t entries;
 	uint32_t tail, head;
@@ -46,11 +47,11 @@ static int vfio_raw_open(struct ssd_load *load, const char *device)
 	raw.sq_doorbell = q->sq_doorbell;
 	raw.cq_doorbell = q->cq_doorbell;
 	raw.entries = q->entries;
-	raw.tail = q->sq_tail;
-	raw.head = q->cq_head;
-	raw.phase = q->phase;
+	raw.tail = (uint32_t)(q->sq_next - q->sq);
+	raw.head = (uint32_t)(q->cq_next - q->cq);
+	raw.phase = q->phase ? 1 : 0;
 	raw.nsid = ch->vn->nsid;
-	raw.delta = ch->regions[0].iova - (uintptr_t)ch->regions[0].base;
+	raw.delta = ch->regions[0].delta;
 	while (raw.nfree < SSD_DEPTH_MAX) {
 		raw.free[raw.nfree] = (uint16_t)raw.nfree;
 		raw.nfree++;
@@ -129,9 +130,9 @@ static void vfio_raw_close(struct ssd_load *load)
 	struct queue_pair *q = &pair_of_core()->queue;
 
 	(void)load;
-	q->sq_tail = q->sq_rung = raw.tail;
-	q->cq_head = q->cq_rung = raw.head;
-	q->phase = raw.phase;
+	q->sq_next = q->sq_rung = raw.sq + raw.tail;
+	q->cq_next = q->cq_rung = raw.cq + raw.head;
+	q->phase = raw.phase ? DW3_PHASE : 0;
 	core_close();
 }
 

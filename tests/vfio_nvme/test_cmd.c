@@ -54,7 +54,7 @@ static int teardown(void **state)
 
 static int build(struct fixture *f)
 {
-	struct vfio_region region = {f->data, DATA_IOVA};
+	struct vfio_region region = region_at(f->data, DATA_IOVA);
 	struct dptr_place place = {&region, 1, f->format.sgl, f->list, LIST_IOVA};
 	uint32_t left = f->vio.total - f->vio.sent;
 

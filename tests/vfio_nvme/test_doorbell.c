@@ -114,7 +114,8 @@ static void test_one_step_per_pass(void **state)
 
 	(void)state;
 	begin(&f);
-	f.q = (struct queue_pair){.sq = f.sq, .entries = 4, .sq_doorbell = f.db};
+	f.q = (struct queue_pair){
+		.sq = f.sq, .sq_end = f.sq + 4, .sq_next = f.sq, .sq_rung = f.sq, .sq_doorbell = f.db};
 	queue_pair_ring_sq(&f.q);
 	assert_int_equal(f.shadow, 0x77); /* nothing new */
 	for (int i = 0; i < 3; i++)

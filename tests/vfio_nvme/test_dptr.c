@@ -30,7 +30,7 @@ struct fixture {
 static void begin(struct fixture *f, enum sgl_support sgl)
 {
 	memset(f, 0, sizeof(*f));
-	f->regions[REGION] = (struct vfio_region){MEMORY, REGION_IOVA};
+	f->regions[REGION] = region_at(MEMORY, REGION_IOVA);
 	f->place = (struct dptr_place){f->regions, REGION + 1, sgl, f->list, LIST_IOVA};
 }
 
