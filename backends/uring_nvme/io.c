@@ -169,7 +169,7 @@ static void span_take(const struct ng_backend *ng, struct ng_io *ni, struct span
 
 static bool region_is_fixed(const struct ng_channel *ch, uint32_t region)
 {
-	return ch->fixed_ok && region < NG_REGIONS && ch->fixed[region / 64] >> (region % 64) & 1;
+	return region < ch->fixed_regions && ch->fixed[region];
 }
 
 static bool is_fixed(const struct ng_channel *ch, const struct ng_io *ni, uint32_t region)
@@ -320,6 +320,7 @@ static void wait_for_room(struct ng_channel *ch, struct ng_io *ni)
 	ni->next = NULL;
 	*ch->waiting_tail = ni;
 	ch->waiting_tail = &ni->next;
+	ch->room = 0;
 }
 
 static void issue(struct ng_channel *ch, struct ng_io *ni)
@@ -333,7 +334,7 @@ static void issue(struct ng_channel *ch, struct ng_io *ni)
 			return;
 		}
 		ni->at += prep_cmd(ch, ni, sqe);
-		sqe->user_data = (uintptr_t)ni;
+		sqe->user_data = (uintptr_t)ni | NG_LONG;
 		ni->pending++;
 	}
 }
@@ -342,10 +343,10 @@ static void issue(struct ng_channel *ch, struct ng_io *ni)
  */
 static void give_up_fixed(struct ng_channel *ch)
 {
-	if (ch->fixed_ok)
+	if (ch->fixed_regions)
 		nvmft_backend_log(ch->channel->backend, NVMFT_LOG_DEBUG,
 				  "%s: no registered buffers, the kernel refuses one", backend_of(ch)->path);
-	ch->fixed_ok = false;
+	ch->fixed_regions = 0;
 }
 
 static void end(struct ng_channel *ch, struct ng_io *ni)
@@ -569,8 +570,32 @@ static __attribute__((noinline)) void submit_any(struct ng_channel *ch, struct n
 
 /* ---- the short way ---- */
 
+/* Of a zoned namespace writes go one after the other, and metadata needs more than a range and a buffer. */
+static uint32_t short_bytes(const struct ng_backend *ng)
+{
+	uint64_t pages = (uint64_t)(ng->max_pages - 1) * 4096;
+
+	if (ng->facts.csi != 0 || ng->facts.metadata || !ng->max_pages)
+		return 0;
+	return pages < ng->max_bytes ? (uint32_t)pages : ng->max_bytes;
+}
+
+void nvmft_ng_short_init(struct ng_channel *ch)
+{
+	struct io_uring_sqe sqe[2];
+
+	ch->ng = backend_of(ch);
+	ch->short_bytes = short_bytes(ch->ng);
+	ng_set_room(ch);
+	for (enum nvmft_io_op op = NVMFT_IO_READ; op <= NVMFT_IO_WRITE; op++) {
+		ng_clear_sqe(sqe);
+		memcpy(&ch->cmd_head[op], nvmft_ng_cmd(ch->ng, sqe, opcodes[op]), sizeof(ch->cmd_head[op]));
+	}
+	memcpy(ch->sqe_head, sqe, sizeof(ch->sqe_head));
+}
+
 /* As nvmft_ng_complete() does with the last command of an I/O. */
-void nvmft_ng_simple_failed(struct ng_channel *ch, struct nvmft_io *io, int res)
+void nvmft_ng_short_failed(struct ng_channel *ch, struct nvmft_io *io, int res)
 {
 	struct ng_io *ni = start(io);
 
@@ -581,6 +606,53 @@ void nvmft_ng_simple_failed(struct ng_channel *ch, struct nvmft_io *io, int res)
 	nvmft_ng_complete(ch, ni, res, 0);
 }
 
+/* The next entry; there is room for it. */
+static inline struct io_uring_sqe *next_sqe(struct ng_channel *ch)
+{
+	struct io_uring_sq *sq = &ch->uring.sq;
+
+	ch->room--;
+	return &sq->sqes[2 * (size_t)(sq->sqe_tail++ & sq->ring_mask)];
+}
+
+/* Other flags are for other commands. */
+#define CDW12_FUA_SHIFT 30
+_Static_assert(NVMFT_IO_FUA << CDW12_FUA_SHIFT == CDW12_FUA, "no need to ask");
+
+#define WORD_OF(member) ((offsetof(struct io_uring_sqe, cmd) + offsetof(struct nvme_uring_cmd, member)) / 8)
+_Static_assert(offsetof(struct io_uring_sqe, len) == 24 && offsetof(struct io_uring_sqe, user_data) == 32 &&
+		       offsetof(struct io_uring_sqe, buf_index) == 40 && WORD_OF(opcode) == 6 && WORD_OF(addr) == 9 &&
+		       WORD_OF(metadata_len) == 10 && WORD_OF(cdw10) == 11 && WORD_OF(cdw12) == 12,
+	       "words of an entry");
+
+/* All of an entry, word by word: written once each, in the order of memory. */
+static inline void write_short(const struct ng_channel *ch, struct io_uring_sqe *sqe, const struct nvmft_io *io)
+{
+	typedef volatile uint64_t __attribute__((may_alias)) word;
+	const struct nvmft_iov *iov = io->iov;
+	bool fixed = region_is_fixed(ch, iov->region);
+	word *words = (word *)sqe;
+
+	words[0] = ch->sqe_head[0];
+	words[1] = ch->sqe_head[1];
+	words[2] = 0;
+	words[3] = ng_dwords(0, fixed ? IORING_URING_CMD_FIXED : 0);
+	words[4] = (uintptr_t)io;
+	words[5] = 0;
+	if (fixed)
+		*(volatile __u16 *)&sqe->buf_index = (__u16)iov->region;
+	words[6] = ch->cmd_head[io->op];
+	words[7] = 0;
+	words[8] = 0;
+	words[9] = (uintptr_t)iov->base;
+	words[10] = ng_dwords(0, iov->len);
+	words[11] = ng_dwords((uint32_t)io->lba, (uint32_t)(io->lba >> 32));
+	words[12] = ng_dwords((io->blocks - 1) | io->flags << CDW12_FUA_SHIFT, 0);
+	words[13] = 0;
+	words[14] = 0;
+	words[15] = 0;
+}
+
 /*
  * What most I/O is: a read or write of one buffer, done with one command for which there is room. It goes without what
  * others need: vectors, splitting, waiting, and a struct ng_io that knows how far all that has come.
@@ -588,31 +660,10 @@ void nvmft_ng_simple_failed(struct ng_channel *ch, struct nvmft_io *io, int res)
 void nvmft_ng_submit(struct nvmft_channel *channel, struct nvmft_io *io)
 {
 	struct ng_channel *ch = channel->priv;
-	const struct ng_backend *ng = channel->backend->priv;
-	const struct nvmft_iov *iov = io->iov;
-	struct nvme_uring_cmd *cmd;
-	struct io_uring_sqe *sqe;
 
-	if (io->op > NVMFT_IO_WRITE || io->iovcnt != 1 || iov->len > ch->simple_bytes || ch->waiting ||
-	    atomic_load_explicit(&ng->pi, memory_order_relaxed) || !(sqe = io_uring_get_sqe(&ch->uring))) {
+	if (io->op > NVMFT_IO_WRITE || io->iovcnt != 1 || io->iov->len > ch->short_bytes || !ch->room ||
+	    atomic_load_explicit(&ch->ng->pi, memory_order_relaxed))
 		submit_any(ch, io);
-		return;
-	}
-	ng_clear_sqe(sqe);
-	sqe->opcode = IORING_OP_URING_CMD;
-	sqe->fd = ng->fd;
-	sqe->cmd_op = NVME_URING_CMD_IO;
-	sqe->user_data = (uintptr_t)io | NG_SIMPLE;
-	if (region_is_fixed(ch, iov->region)) {
-		sqe->uring_cmd_flags = IORING_URING_CMD_FIXED;
-		sqe->buf_index = (uint16_t)iov->region;
-	}
-	cmd = (struct nvme_uring_cmd *)(void *)sqe->cmd;
-	cmd->opcode = io->op == NVMFT_IO_READ ? NG_OPC_READ : NG_OPC_WRITE;
-	cmd->nsid = ng->nsid;
-	cmd->addr = (uintptr_t)iov->base;
-	cmd->data_len = iov->len;
-	cmd->cdw10 = (uint32_t)io->lba;
-	cmd->cdw11 = (uint32_t)(io->lba >> 32);
-	cmd->cdw12 = (io->blocks - 1) | (io->flags & NVMFT_IO_FUA ? CDW12_FUA : 0);
+	else
+		write_short(ch, next_sqe(ch), io);
 }

@@ -95,30 +95,50 @@ struct ng_backend {
 
 struct ng_io;
 
-/* In user_data: it is the I/O itself, done with one command, of which there is no struct ng_io. */
-#define NG_SIMPLE 1u
+/* In user_data: it is a struct ng_io. Without: an I/O itself, done with one command, which has none. */
+#define NG_LONG 1u
+
+/* The 8 bytes that two dwords in a row are. */
+static inline uint64_t ng_dwords(uint32_t first, uint32_t second)
+{
+	return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? first | (uint64_t)second << 32
+							 : second | (uint64_t)first << 32;
+}
 
 /*
  * struct ng_channel - a ring of its own for commands to the device
  * @wake: wakes the poll group when the ring has something: its eventfd is registered with the ring
  * @waiting: I/Os with commands for which the submission queue had no room
  * @outstanding: I/Os with a struct ng_io
- * @simple_bytes: most of a read or write that one command does, wherever its buffer is; 0: none is that simple
+ * @short_bytes: most of a read or write that one command does, wherever its buffer is; 0: none is that simple
+ * @room: entries that can be filled before the next submission; 0 while I/O waits
+ * @sqe_head, @cmd_head: of entries of such reads and writes, what is always the same: their first 16 bytes, and of the
+ * command in them the first 8, for a read and for a write
  * @notify: completions write to the eventfd of @wake
- * @fixed_ok: registered buffers are worth trying; @fixed says which regions are registered
+ * @fixed: which regions are registered; @fixed_regions: NG_REGIONS, or 0 when registered buffers are not worth trying
  */
 struct ng_channel {
 	struct io_uring uring;
+	const struct ng_backend *ng;
 	struct nvmft_channel *channel;
 	struct nvmft_wake wake;
 	struct ng_io *waiting;
 	struct ng_io **waiting_tail;
 	uint32_t outstanding;
-	uint32_t simple_bytes;
+	uint32_t short_bytes;
+	uint32_t room;
+	uint32_t fixed_regions;
 	bool notify;
-	bool fixed_ok;
-	uint64_t fixed[NG_REGIONS / 64];
+	uint64_t sqe_head[2];
+	uint64_t cmd_head[2];
+	bool fixed[NG_REGIONS];
 };
+
+/* After an entry was taken or submitted, or an I/O began to wait. */
+static inline void ng_set_room(struct ng_channel *ch)
+{
+	ch->room = ch->waiting ? 0 : io_uring_sq_space_left(&ch->uring);
+}
 
 /* Range of a Dataset Management command, as the device reads it. */
 struct ng_range {
@@ -215,13 +235,15 @@ bool nvmft_ng_is_gone(int res);
 bool nvmft_ng_is_suspicious(const struct nvmft_io *io, int res);
 
 /* io.c */
+/* Before the first I/O: what the short way needs of @ch->channel's backend. */
+void nvmft_ng_short_init(struct ng_channel *ch);
 void nvmft_ng_submit(struct nvmft_channel *channel, struct nvmft_io *io);
 /* Commands that found no room; again once there may be some. */
 void nvmft_ng_drain_waiting(struct ng_channel *ch);
 /* A command is over: 0, an NVMe status, or -errno; and dwords 0 and 1 of its completion. */
 void nvmft_ng_complete(struct ng_channel *ch, struct ng_io *ni, int res, uint64_t result);
-/* The same of an I/O that is a single command, and failed. */
-void nvmft_ng_simple_failed(struct ng_channel *ch, struct nvmft_io *io, int res);
+/* The same of an I/O that went the short way, and failed. */
+void nvmft_ng_short_failed(struct ng_channel *ch, struct nvmft_io *io, int res);
 
 /* In one word, so that commands find one format or the other. */
 static inline void ng_pi_set(struct ng_backend *ng, const struct ng_pi *pi)

@@ -59,6 +59,7 @@ struct io_uring_sqe *nvmft_ng_get_sqe(struct ng_channel *ch)
 	}
 	if (sqe)
 		ng_clear_sqe(sqe);
+	ng_set_room(ch);
 	return sqe;
 }
 
@@ -115,38 +116,39 @@ void nvmft_ng_flush(struct nvmft_channel *channel)
 	/* What is not taken now stays in the queue; the next poll tries again. */
 	if (io_uring_sq_ready(&ch->uring))
 		(void)io_uring_submit(&ch->uring);
+	ng_set_room(ch);
 }
 
-static void complete(struct ng_channel *ch, const struct io_uring_cqe *cqe)
+/* Out of line, as most I/O goes the short way and well. */
+static __attribute__((noinline)) void complete_any(struct ng_channel *ch, const struct io_uring_cqe *cqe)
 {
-	struct nvmft_io *io = (struct nvmft_io *)(uintptr_t)(cqe->user_data & ~(__u64)NG_SIMPLE);
-
-	if (!(cqe->user_data & NG_SIMPLE))
-		nvmft_ng_complete(ch, io_uring_cqe_get_data(cqe), cqe->res, cqe->big_cqe[0]);
-	else if (cqe->res)
-		nvmft_ng_simple_failed(ch, io, cqe->res);
+	if (cqe->user_data & NG_LONG)
+		nvmft_ng_complete(ch, (struct ng_io *)(uintptr_t)(cqe->user_data & ~(__u64)NG_LONG), cqe->res,
+				  cqe->big_cqe[0]);
 	else
-		nvmft_io_done(io, 0);
+		nvmft_ng_short_failed(ch, io_uring_cqe_get_data(cqe), cqe->res);
 }
 
-/* What completions give rise to may end the channel's last I/O, but the entries stay until they are given back. */
-static int reap(struct ng_channel *ch)
+/*
+ * What there is at the beginning; the rest is for the next pass. What completions give rise to may end the channel's
+ * last I/O, but the entries stay until they are given back.
+ */
+static uint32_t reap(struct ng_channel *ch)
 {
-	const struct ng_backend *ng = ch->channel->backend->priv;
-	struct io_uring_cqe *cqe;
-	unsigned int head, n = 0;
+	const struct io_uring_cqe *cqes = ch->uring.cq.cqes;
+	uint32_t head = *ch->uring.cq.khead, mask = ch->uring.cq.ring_mask, n = io_uring_cq_ready(&ch->uring), left;
 
-	if (!io_uring_cq_ready(&ch->uring) && (ng->iopoll || needs_enter(ch)))
-		(void)io_uring_get_events(&ch->uring);
-	io_uring_for_each_cqe(&ch->uring, head, cqe)
-	{
-		if (n == REAP_MAX)
-			break;
-		n++;
-		complete(ch, cqe);
+	n = n < REAP_MAX ? n : REAP_MAX;
+	for (left = n; left; left--, head++) {
+		const struct io_uring_cqe *cqe = &cqes[2 * (size_t)(head & mask)];
+
+		if (__builtin_expect(!(cqe->user_data & NG_LONG) && !cqe->res, 1))
+			nvmft_io_done(io_uring_cqe_get_data(cqe), 0);
+		else
+			complete_any(ch, cqe);
 	}
 	io_uring_cq_advance(&ch->uring, n);
-	return (int)n;
+	return n;
 }
 
 int nvmft_ng_poll(struct nvmft_channel *channel)
@@ -155,7 +157,9 @@ int nvmft_ng_poll(struct nvmft_channel *channel)
 	int n;
 
 	set_notify(ch, false);
-	n = reap(ch);
+	if (!io_uring_cq_ready(&ch->uring) && (ch->ng->iopoll || needs_enter(ch)))
+		(void)io_uring_get_events(&ch->uring);
+	n = (int)reap(ch);
 	/* Commands that completions gave rise to, when nothing else is submitted in this pass. */
 	if (ch->waiting || io_uring_sq_ready(&ch->uring))
 		nvmft_ng_flush(channel);
@@ -167,17 +171,7 @@ int nvmft_ng_poll(struct nvmft_channel *channel)
 /* A table for later region_add; without it buffers go the plain way. */
 static void fixed_init(struct ng_channel *ch)
 {
-	ch->fixed_ok = io_uring_register_buffers_sparse(&ch->uring, NG_REGIONS) == 0;
-}
-
-/* Of a zoned namespace writes go one after the other, and metadata needs more than a range and a buffer. */
-static uint32_t simple_bytes(const struct ng_backend *ng)
-{
-	uint64_t pages = (uint64_t)(ng->max_pages - 1) * 4096;
-
-	if (ng->facts.csi != 0 || ng->facts.metadata || !ng->max_pages)
-		return 0;
-	return pages < ng->max_bytes ? (uint32_t)pages : ng->max_bytes;
+	ch->fixed_regions = io_uring_register_buffers_sparse(&ch->uring, NG_REGIONS) == 0 ? NG_REGIONS : 0;
 }
 
 int nvmft_ng_channel_open(struct nvmft_channel *channel)
@@ -189,7 +183,7 @@ int nvmft_ng_channel_open(struct nvmft_channel *channel)
 		return ret;
 	ch->channel = channel;
 	ch->waiting_tail = &ch->waiting;
-	ch->simple_bytes = simple_bytes(channel->backend->priv);
+	nvmft_ng_short_init(ch);
 	ret = wake_init(ch);
 	if (ret) {
 		io_uring_queue_exit(&ch->uring);
@@ -223,20 +217,18 @@ int nvmft_ng_region_add(struct nvmft_channel *channel, const struct nvmft_region
 {
 	struct ng_channel *ch = channel->priv;
 
-	if (ch->fixed_ok && region->index < NG_REGIONS &&
-	    fixed_update(ch, region->index, region->base, region->len) == 1)
-		ch->fixed[region->index / 64] |= 1ull << (region->index % 64);
+	if (region->index < ch->fixed_regions && fixed_update(ch, region->index, region->base, region->len) == 1)
+		ch->fixed[region->index] = true;
 	return 0;
 }
 
 void nvmft_ng_region_remove(struct nvmft_channel *channel, const struct nvmft_region *region)
 {
 	struct ng_channel *ch = channel->priv;
-	uint64_t bit = 1ull << (region->index % 64);
 
-	if (region->index >= NG_REGIONS || !(ch->fixed[region->index / 64] & bit))
+	if (region->index >= NG_REGIONS || !ch->fixed[region->index])
 		return;
-	ch->fixed[region->index / 64] &= ~bit;
+	ch->fixed[region->index] = false;
 	(void)fixed_update(ch, region->index, NULL, 0);
 }
 

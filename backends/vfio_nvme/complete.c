@@ -176,14 +176,18 @@ int nvmft_vfio_poll(struct nvmft_channel *channel)
 	struct vfio_channel *ch = channel->priv;
 	struct vfio_pair *pair = ch->pair;
 	int n = finish_done(ch);
+	bool live;
 
 	pair->polling = ch;
 	nvmft_pair_set_deadline(pair);
 	if (!TAILQ_EMPTY(&ch->passes))
 		n += nvmft_pass_poll(ch);
-	if (!pair_live(pair))
+	live = pair_live(pair);
+	if (!live) {
 		n += nvmft_pair_attend(pair);
-	if (pair_live(pair)) {
+		live = pair_live(pair);
+	}
+	if (live) {
 		n += (int)reap(pair);
 		if (!TAILQ_EMPTY(&pair->waiting))
 			pump(pair);

@@ -177,7 +177,7 @@ static void test_read(void **state)
 	assert_range(0, 0x02, 0x123456789a, 7);
 	assert_buffer(0, f->data, 8 * BLOCK);
 	assert_int_equal(sqes[0]->uring_cmd_flags, 0);
-	assert_int_equal(sqes[0]->user_data, (uintptr_t)&f->ni);
+	assert_int_equal(sqes[0]->user_data, (uintptr_t)&f->ni | NG_LONG);
 	answer(f, 0);
 	assert_int_equal(dones, 1);
 	assert_int_equal(done_status, 0);
@@ -422,8 +422,8 @@ static void test_crumbs(void **state)
 
 static void with_fixed(struct fixture *f)
 {
-	f->ch.fixed_ok = true;
-	f->ch.fixed[REGION / 64] |= 1ull << (REGION % 64);
+	f->ch.fixed_regions = NG_REGIONS;
+	f->ch.fixed[REGION] = true;
 	f->iov[0] = (struct nvmft_iov){f->data, 8 * BLOCK, REGION};
 	f->io.iovcnt = 1;
 }
@@ -457,7 +457,7 @@ static void test_fixed_refused(void **state)
 	assert_int_equal(sqes[1]->uring_cmd_flags, 0);
 	answer(f, 0);
 	assert_int_equal(done_status, 0);
-	assert_false(f->ch.fixed_ok);
+	assert_int_equal(f->ch.fixed_regions, 0);
 }
 
 /* The buffer was not what was wrong. */
@@ -471,7 +471,7 @@ static void test_fixed_stays(void **state)
 	answer(f, -EINVAL);
 	answer(f, -EINVAL);
 	assert_int_equal(done_status, NG_STATUS_NOT_READY);
-	assert_true(f->ch.fixed_ok);
+	assert_int_equal(f->ch.fixed_regions, NG_REGIONS);
 }
 
 static void test_no_room(void **state)

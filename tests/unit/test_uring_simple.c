@@ -79,7 +79,6 @@ static int setup(void **state)
 	f->channel.priv = &f->ch;
 	f->ch.channel = &f->channel;
 	f->ch.waiting_tail = &f->ch.waiting;
-	f->ch.simple_bytes = 4096;
 	f->ch.uring.flags = IORING_SETUP_SQE128;
 	f->ch.uring.sq.khead = &f->head;
 	f->ch.uring.sq.ktail = &f->tail;
@@ -87,6 +86,8 @@ static int setup(void **state)
 	f->ch.uring.sq.ring_entries = ENTRIES;
 	f->ch.uring.sq.ring_mask = ENTRIES - 1;
 	memset(f->sqes, 0xa5, sizeof(f->sqes)); /* an entry keeps what it was used for before */
+	nvmft_ng_short_init(&f->ch);
+	f->ch.short_bytes = 4096;
 	f->iov[0] = (struct nvmft_iov){f->data, 4096, NVMFT_REGION_NONE};
 	f->io = (struct nvmft_io){.op = NVMFT_IO_READ, .lba = 0x123456789a, .blocks = 8, .iovcnt = 1, .iov = f->iov};
 	f->io.channel = &f->channel;
@@ -121,7 +122,7 @@ static void assert_simple(const struct fixture *f, uint8_t opcode, uint32_t cdw1
 	assert_int_equal(sqe->flags | sqe->ioprio | sqe->personality, 0);
 	assert_int_equal(sqe->fd, FD);
 	assert_int_equal(sqe->cmd_op, NVME_URING_CMD_IO);
-	assert_int_equal(sqe->user_data, (uintptr_t)&f->io | NG_SIMPLE);
+	assert_int_equal(sqe->user_data, (uintptr_t)&f->io);
 	assert_int_equal(cmd(f)->opcode, opcode);
 	assert_int_equal(cmd(f)->nsid, 3);
 	assert_int_equal(cmd(f)->addr, (uintptr_t)f->data);
@@ -157,8 +158,8 @@ static void test_registered_buffer(void **state)
 	struct fixture *f = *state;
 
 	f->iov[0].region = 65;
-	f->ch.fixed_ok = true;
-	f->ch.fixed[1] = 2;
+	f->ch.fixed_regions = NG_REGIONS;
+	f->ch.fixed[65] = true;
 	nvmft_ng_submit(&f->channel, &f->io);
 	assert_simple(f, 0x02, 7);
 	assert_int_equal(f->sqes[0]->uring_cmd_flags, IORING_URING_CMD_FIXED);
@@ -171,7 +172,7 @@ static void assert_long(struct fixture *f)
 	nvmft_ng_submit(&f->channel, &f->io);
 	assert_int_equal(f->ch.uring.sq.sqe_tail, 0);
 	assert_int_equal(long_way, 1);
-	assert_int_equal(long_sqe[0].user_data, (uintptr_t)&f->ni);
+	assert_int_equal(long_sqe[0].user_data, (uintptr_t)&f->ni | NG_LONG);
 	nvmft_ng_complete(&f->ch, &f->ni, 0, 0);
 	assert_int_equal(dones, 1);
 }
@@ -217,7 +218,52 @@ static void test_ring_full(void **state)
 	struct fixture *f = *state;
 
 	f->head = (unsigned int)-(int)ENTRIES;
+	ng_set_room(&f->ch);
 	assert_long(f);
+}
+
+/* As many as there are entries; then from the first one on, when the kernel has taken them. */
+static void test_around_the_ring(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned int i = 0; i < ENTRIES; i++) {
+		f->io.lba = i;
+		nvmft_ng_submit(&f->channel, &f->io);
+		assert_int_equal(((struct nvme_uring_cmd *)(void *)f->sqes[i]->cmd)->cdw10, i);
+	}
+	assert_int_equal(f->ch.uring.sq.sqe_tail, ENTRIES);
+	assert_int_equal(f->ch.room, 0);
+	f->head = 1;
+	ng_set_room(&f->ch);
+	f->io.lba = 7;
+	nvmft_ng_submit(&f->channel, &f->io);
+	assert_int_equal(long_way, 0);
+	assert_int_equal(cmd(f)->cdw10, 7);
+	nvmft_ng_submit(&f->channel, &f->io);
+	assert_int_equal(long_way, 1);
+	nvmft_ng_complete(&f->ch, &f->ni, 0, 0);
+}
+
+/* Entries are the same as those of the long way, to the last byte. */
+static void test_same_as_the_long_way(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned int i = 0; i < ENTRIES; i++) {
+		f->io.op = i & 1 ? NVMFT_IO_WRITE : NVMFT_IO_READ;
+		f->io.flags = i & 1 ? NVMFT_IO_FUA : 0;
+		f->iov[0].region = i & 2 ? 65 : 66;
+		f->ch.fixed_regions = NG_REGIONS;
+		f->ch.fixed[65] = true;
+		nvmft_ng_submit(&f->channel, &f->io);
+		assert_int_equal(long_way, i);
+		submit_any(&f->ch, &f->io);
+		assert_int_equal(long_way, i + 1);
+		long_sqe[0].user_data = (uintptr_t)&f->io;
+		assert_memory_equal(f->sqes[i], long_sqe, sizeof(long_sqe));
+		nvmft_ng_complete(&f->ch, &f->ni, 0, 0);
+	}
 }
 
 /* Behind those that wait already, or they might for ever. */
@@ -228,6 +274,7 @@ static void test_others_wait(void **state)
 
 	f->ch.waiting = &first;
 	f->ch.waiting_tail = &first.next;
+	ng_set_room(&f->ch);
 	nvmft_ng_submit(&f->channel, &f->io);
 	assert_int_equal(f->ch.uring.sq.sqe_tail, 0);
 	assert_ptr_equal(first.next, &f->ni);
@@ -239,7 +286,7 @@ static void test_status(void **state)
 	struct fixture *f = *state;
 
 	nvmft_ng_submit(&f->channel, &f->io);
-	nvmft_ng_simple_failed(&f->ch, &f->io, 0x281);
+	nvmft_ng_short_failed(&f->ch, &f->io, 0x281);
 	assert_int_equal(dones, 1);
 	assert_int_equal(done_status, 0x281);
 	assert_int_equal(long_way, 0);
@@ -251,16 +298,16 @@ static void test_registered_buffer_refused(void **state)
 	struct fixture *f = *state;
 
 	f->iov[0].region = 65;
-	f->ch.fixed_ok = true;
-	f->ch.fixed[1] = 2;
+	f->ch.fixed_regions = NG_REGIONS;
+	f->ch.fixed[65] = true;
 	nvmft_ng_submit(&f->channel, &f->io);
-	nvmft_ng_simple_failed(&f->ch, &f->io, -EINVAL);
+	nvmft_ng_short_failed(&f->ch, &f->io, -EINVAL);
 	assert_int_equal(dones, 0);
 	assert_int_equal(long_way, 1);
 	assert_int_equal(long_sqe[0].uring_cmd_flags, 0);
 	nvmft_ng_complete(&f->ch, &f->ni, 0, 0);
 	assert_int_equal(done_status, 0);
-	assert_false(f->ch.fixed_ok);
+	assert_int_equal(f->ch.fixed_regions, 0);
 }
 
 int main(void)
@@ -274,6 +321,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_protection, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_compare, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ring_full, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_around_the_ring, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_same_as_the_long_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_others_wait, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_status, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_registered_buffer_refused, setup, teardown),
