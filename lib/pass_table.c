@@ -10,7 +10,6 @@
 #define CSUPP NVME_CMD_EFFECTS_CSUPP
 #define LBCC NVME_CMD_EFFECTS_LBCC
 #define NCC NVME_CMD_EFFECTS_NCC
-#define NIC NVME_CMD_EFFECTS_NIC
 #define CSE_NS (1u << 16)  /* while no other command for the namespace is outstanding */
 #define CSE_ALL (2u << 16) /* for any namespace */
 
@@ -93,21 +92,6 @@ static uint64_t len_zone_append(const struct nvmft_sqe *sqe, const struct nvmft_
 	return limit && limit < 32 && len > 4096ull << limit ? PASS_BAD_LENGTH : len;
 }
 
-/* Create and Attach or Detach bring a structure of 4096 bytes, Delete brings none. */
-static uint64_t len_ns_management(const struct nvmft_sqe *sqe, const struct nvmft_backend_info *info)
-{
-	uint32_t sel = bits(sqe->cdw10, 0, 4);
-
-	(void)info;
-	return sel > 1 ? PASS_BAD_LENGTH : sel ? 0 : 4096;
-}
-
-static uint64_t len_ns_attachment(const struct nvmft_sqe *sqe, const struct nvmft_backend_info *info)
-{
-	(void)info;
-	return bits(sqe->cdw10, 0, 4) > 1 ? PASS_BAD_LENGTH : 4096;
-}
-
 /* DTYPE and DOPER of CDW11. NUMD means nothing where an operation has no data, of which the specification knows four.
  */
 #define DIRECTIVE(dtype, doper) ((dtype) << 8 | (doper))
@@ -170,13 +154,9 @@ static const struct pass_cmd io_cmds[] = {
 
 static const struct pass_cmd admin_cmds[] = {
 	{NVMFT_ADMIN_GET_LOG_PAGE, .loc = SQE_LOC(cdw10), .effects = CSUPP, .length = len_log_page},
-	{NVMFT_ADMIN_NS_MANAGEMENT, .changes = true, .loc = SQE_LOC(cdw10), .effects = CSUPP | NIC,
-	 .length = len_ns_management},
 	{NVMFT_ADMIN_FIRMWARE_COMMIT, .effects = CSUPP, .length = len_none},
 	{NVMFT_ADMIN_FIRMWARE_DOWNLOAD, .loc = SQE_LOC(cdw10), .effects = CSUPP, .length = len_cdw10_dwords},
 	{NVMFT_ADMIN_SELF_TEST, .effects = CSUPP, .length = len_none},
-	{NVMFT_ADMIN_NS_ATTACHMENT, .changes = true, .loc = SQE_LOC(cdw10), .effects = CSUPP | NIC,
-	 .length = len_ns_attachment},
 	{NVMFT_ADMIN_DIRECTIVE_SEND, .loc = SQE_LOC(cdw10), .effects = CSUPP, .length = len_directive_send},
 	{NVMFT_ADMIN_DIRECTIVE_RECEIVE, .loc = SQE_LOC(cdw10), .effects = CSUPP, .length = len_directive_receive},
 	{NVMFT_ADMIN_FORMAT, .changes = true, .effects = CSUPP | LBCC | NCC | CSE_NS, .length = len_none},
@@ -225,10 +205,21 @@ static bool of_core(uint8_t opcode)
 	}
 }
 
+/*
+ * A namespace that is deleted, made anew with blocks of another size or attached under the same identifier would get
+ * the I/O that was meant for the one before, with lengths and pages that are not its own.
+ */
+static bool replaces_namespaces(uint8_t opcode)
+{
+	return opcode == NVMFT_ADMIN_NS_MANAGEMENT || opcode == NVMFT_ADMIN_NS_ATTACHMENT;
+}
+
 static const char *admin_problem(uint8_t opcode)
 {
 	if (of_core(opcode))
 		return "the target answers it itself";
+	if (replaces_namespaces(opcode))
+		return "it would replace namespaces under the I/O of hosts";
 	return nvmft_pass_admin(opcode) ? NULL : "its length is not known";
 }
 

@@ -27,9 +27,8 @@ enum {
 
 static const uint8_t io_opcodes[] = {0x04,    VERIFY, REGISTER,  REPORT,       0x11,
 				     RELEASE, COPY,   ZONE_SEND, ZONE_RECEIVE, ZONE_APPEND};
-static const uint8_t admin_opcodes[] = {
-	GET_LOG,          0x0d, 0x10, 0x11, 0x14,       0x15,     0x19, 0x1a, 0x80, SECURITY_SEND,
-	SECURITY_RECEIVE, 0x84, 0x86, 0xc0, VENDOR_OUT, VENDOR_IN};
+static const uint8_t admin_opcodes[] = {GET_LOG,          0x10, 0x11, 0x14, 0x19,       0x1a,     0x80, SECURITY_SEND,
+					SECURITY_RECEIVE, 0x84, 0x86, 0xc0, VENDOR_OUT, VENDOR_IN};
 
 static struct {
 	unsigned int commands;
@@ -106,10 +105,6 @@ static uint64_t admin_says(const struct nvmft_sqe *sqe)
 	switch (sqe->opcode) {
 	case GET_LOG:
 		return ((uint64_t)(get16(b + 42) | (uint32_t)get16(b + 44) << 16) + 1) * 4;
-	case 0x0d:
-		return b[40] & 0xf ? 0 : 4096;
-	case 0x15:
-		return 4096;
 	case 0x11:
 		return numd(sqe->cdw10);
 	case 0x19:

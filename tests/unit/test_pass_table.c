@@ -101,12 +101,6 @@ static void io_lengths(void **state)
 static void admin_lengths(void **state)
 {
 	static const struct row rows[] = {
-		{0x0d, .cdw10 = 0, .len = 4096},
-		{0x0d, .cdw10 = 1, .len = 0},
-		{0x0d, .cdw10 = 2, .len = BAD},
-		{0x15, .cdw10 = 0, .len = 4096},
-		{0x15, .cdw10 = 1, .len = 4096},
-		{0x15, .cdw10 = 2, .len = BAD},
 		{0x10, .cdw10 = UINT32_MAX, .len = 0},
 		{0x14, .cdw10 = UINT32_MAX, .len = 0},
 		{0x80, .cdw10 = UINT32_MAX, .len = 0},
@@ -278,6 +272,23 @@ static void admin_commands_of_the_target(void **state)
 	}
 }
 
+/* Namespace Management and Attachment: what hosts use would become another namespace under their I/O. */
+static void admin_commands_that_replace_namespaces(void **state)
+{
+	static const uint8_t opcodes[] = {0x0d, 0x15};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(opcodes); i++) {
+		struct nvmft_backend_info info = {.block_size = 512};
+		char why[64];
+
+		nvmft_opcodes_add(&info.admin_commands, opcodes[i]);
+		snprintf(why, sizeof(why), "admin_commands: opcode 0x%02x: it would replace", opcodes[i]);
+		expect_refused(&info, why);
+		assert_null(nvmft_pass_admin(opcodes[i]));
+	}
+}
+
 static void unknown_admin_commands(void **state)
 {
 	struct nvmft_backend_info info = {.block_size = 512};
@@ -304,6 +315,7 @@ int main(void)
 		cmocka_unit_test(unknown_io_commands),
 		cmocka_unit_test(io_commands_need_their_facts),
 		cmocka_unit_test(admin_commands_of_the_target),
+		cmocka_unit_test(admin_commands_that_replace_namespaces),
 		cmocka_unit_test(unknown_admin_commands),
 	};
 
