@@ -9,6 +9,7 @@
 #include "channel.h"
 #include "io_cmd.h"
 #include "log.h"
+#include "pass.h"
 #include "request.h"
 
 static int channels_grow(struct nvmft_poll_group *group, uint32_t slot)
@@ -206,11 +207,13 @@ static void io_finish(struct request *req)
 	req->next(req);
 }
 
-/* While it waited the namespace may have shrunk. Flush and commands that are passed on have no range of the core's. */
+/* While it waited the namespace may have shrunk, or be another one. Flush has no range. */
 static nvmft_status late_check(struct request *req)
 {
-	if (req->io.op == NVMFT_IO_FLUSH || req->io.op == NVMFT_IO_COMMAND)
+	if (req->io.op == NVMFT_IO_FLUSH)
 		return 0;
+	if (req->io.op == NVMFT_IO_COMMAND)
+		return nvmft_pass_recheck(req);
 	return nvmft_io_recheck(req, req->io.lba, req->io.blocks);
 }
 

@@ -126,15 +126,20 @@ static nvmft_status pass_look_again(struct request *req)
 	return status || len == req->pub.data_len ? status : SC_DNR(INVALID_NS);
 }
 
+nvmft_status nvmft_pass_recheck(struct request *req)
+{
+	nvmft_status status = nvmft_io_recheck(req, req->io.lba, req->io.blocks);
+
+	return status ? status : pass_look_again(req);
+}
+
 static void pass_start(struct request *req)
 {
 	nvmft_status status = req->io.status;
 
 	/* A change may have waited for a fused pair. */
 	if (!status)
-		status = nvmft_io_recheck(req, req->io.lba, req->io.blocks);
-	if (!status)
-		status = pass_look_again(req);
+		status = nvmft_pass_recheck(req);
 	if (!status)
 		status = pass_data(req);
 	if (status) {

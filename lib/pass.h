@@ -47,6 +47,8 @@ int nvmft_pass_check_info(const struct nvmft_namespace *ns, const struct nvmft_b
 nvmft_status nvmft_pass_parse(struct request *req);
 /* The same for Get Log Page of a vendor's page. */
 nvmft_status nvmft_pass_log_parse(struct request *req);
+/* One that waited: 0, or why it must not go to the backend any more. */
+nvmft_status nvmft_pass_recheck(struct request *req);
 
 /* offer.c: what the namespaces that a controller has make it offer. Context: the controller's thread. */
 

@@ -506,6 +506,35 @@ static void what_waits_for_depth_is_checked_against_the_new_size(void **state)
 	assert_int_equal(dev.highest, 2);
 }
 
+/* Verify, which is passed on. */
+static void a_command_that_waits_for_depth_is_checked_against_the_new_size(void **state)
+{
+	static struct th_cmd cmds[3];
+	struct admin_world *w = *state;
+	struct nvmft_sqe sqe;
+
+	nvmft_opcodes_add(&dev.info.commands, 0x0c);
+	make_shallow(w);
+	begin(w, &cmds[0], TH_READ, 0);
+	memset(&cmds[1], 0, 2 * sizeof(cmds[1]));
+	for (unsigned int i = 1; i < 3; i++) {
+		th_sqe_rw(&sqe, 0x0c, 2, i == 1 ? BLOCKS - 1 : 0, 1);
+		th_submit(&w->ctrl.io[0], &cmds[i], &sqe, NULL, 0);
+		th_settle(&w->t);
+	}
+	assert_int_equal(dev.submitted, 1);
+	dev_resize(BLOCKS / 2);
+	th_settle(&w->t);
+	release(0);
+	assert_int_equal(th_wait_cmd(&cmds[0]), 0);
+	assert_int_equal(th_sc(th_wait_cmd(&cmds[1])), TH_SC_LBA_RANGE);
+	assert_int_equal(dev.submitted, 2);
+	nvmft_backend_changed(dev.backend, NULL);
+	th_settle(&w->t);
+	release(0);
+	assert_int_equal(th_wait_cmd(&cmds[2]), 0);
+}
+
 /* Forced unit access on a volatile cache: a Flush goes first. */
 static void a_read_behind_its_flush_is_checked_against_the_new_size(void **state)
 {
@@ -825,6 +854,7 @@ int main(void)
 		TEST(what_the_device_has_ends_as_the_device_says),
 		TEST(what_waits_for_depth_does_not_reach_a_device_that_is_gone),
 		TEST(what_waits_for_depth_is_checked_against_the_new_size),
+		TEST(a_command_that_waits_for_depth_is_checked_against_the_new_size),
 		TEST(a_read_behind_its_flush_is_checked_against_the_new_size),
 		TEST(a_write_behind_a_fused_pair_is_checked_against_the_new_size),
 		TEST(a_fused_pair_behind_a_write_is_checked_against_the_new_size),
