@@ -39,20 +39,21 @@ struct nvme_uring_cmd *nvmft_ng_cmd(const struct ng_backend *ng, struct io_uring
 /* ---- protection information ---- */
 
 /* In type 3 the reference tag has no meaning; a tag of no bits cannot be checked either. */
-static bool has_ref(const struct ng_pi *pi)
+static bool has_ref(const struct ssd_pi *pi)
 {
 	return pi->type != 3 && pi->ref_bits;
 }
 
-static uint32_t checks(const struct ng_pi *pi)
+static uint32_t checks(const struct ssd_pi *pi)
 {
 	return has_ref(pi) ? PRCHK_GUARD | PRCHK_REF : PRCHK_GUARD;
 }
 
 /* Initial reference tag: the LBA, in the low bits of a field that begins with a storage tag of zeroes. */
-static void set_tags(const struct ng_pi *pi, struct nvme_uring_cmd *cmd, uint64_t lba)
+static void set_tags(const struct ssd_pi *pi, struct nvme_uring_cmd *cmd, uint64_t lba)
 {
-	uint64_t tag = has_ref(pi) ? lba & (UINT64_MAX >> (64 - pi->ref_bits)) : 0;
+	uint64_t mask = pi->ref_bits < 64 ? ((uint64_t)1 << pi->ref_bits) - 1 : UINT64_MAX;
+	uint64_t tag = has_ref(pi) ? lba & mask : 0;
 
 	cmd->cdw2 = 0;
 	cmd->cdw3 = (uint32_t)(tag >> 32);
@@ -66,7 +67,7 @@ static uint64_t lba_of(const struct nvme_uring_cmd *cmd)
 }
 
 /* Both halves let the device do it: what is read is checked by its guard, for the tags of each range are the host's. */
-static void protect_copy(const struct ng_pi *pi, struct nvme_uring_cmd *cmd)
+static void protect_copy(const struct ssd_pi *pi, struct nvme_uring_cmd *cmd)
 {
 	cmd->cdw12 &= ~(PRINFO_MASK | COPY_READ_MASK | STC | COPY_READ_STC);
 	cmd->cdw12 |= PRACT | COPY_READ_PRACT | COPY_READ_GUARD;
@@ -74,7 +75,7 @@ static void protect_copy(const struct ng_pi *pi, struct nvme_uring_cmd *cmd)
 }
 
 /* Type 1 is remapped to where the data goes, types 2 and 3 need not be. */
-static void protect_append(const struct ng_pi *pi, struct nvme_uring_cmd *cmd)
+static void protect_append(const struct ssd_pi *pi, struct nvme_uring_cmd *cmd)
 {
 	cmd->cdw12 &= ~(PRINFO_MASK | STC | PIREMAP);
 	cmd->cdw12 |= PRACT | checks(pi);
@@ -83,7 +84,7 @@ static void protect_append(const struct ng_pi *pi, struct nvme_uring_cmd *cmd)
 	set_tags(pi, cmd, lba_of(cmd));
 }
 
-static void protect(const struct ng_pi *pi, struct nvme_uring_cmd *cmd)
+static void protect(const struct ssd_pi *pi, struct nvme_uring_cmd *cmd)
 {
 	switch (cmd->opcode) {
 	case NG_OPC_READ:
@@ -126,7 +127,7 @@ static void set_metadata(const struct ng_backend *ng, struct nvme_uring_cmd *cmd
 
 static void hide(const struct ng_backend *ng, struct nvme_uring_cmd *cmd)
 {
-	struct ng_pi pi = ng_pi_get(ng);
+	struct ssd_pi pi = ng_pi_get(ng);
 
 	if (pi.type)
 		protect(&pi, cmd);

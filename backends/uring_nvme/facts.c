@@ -13,6 +13,7 @@
 #include "ng.h"
 
 #define OPC_IDENTIFY 0x06
+#define OPC_GET_LOG 0x02
 #define IDENTIFY_BYTES 4096u
 
 #define CNS_NS 0x00
@@ -20,6 +21,9 @@
 #define CNS_NS_DESCRIPTORS 0x03
 #define CNS_NS_CSI 0x05
 #define CNS_CTRL_CSI 0x06
+
+#define LOG_EFFECTS 0x05u
+#define ALL_NAMESPACES UINT32_MAX
 
 /* What every device and kernel takes, where the kernel does not tell. */
 #define SAFE_BYTES (128u << 10)
@@ -80,67 +84,82 @@ static int refused(const struct ng_ask *ask, int err, const char *why)
 	return err;
 }
 
-static int ask_zones(const struct ng_ask *ask, struct ng_facts *f, void *data)
+static int read_effects(const struct ng_ask *ask, struct ssd_facts *f, void *data)
 {
-	char why[NG_WHY];
+	struct nvme_passthru_cmd cmd = {
+		.opcode = OPC_GET_LOG,
+		.nsid = ALL_NAMESPACES,
+		.addr = (uintptr_t)data,
+		.data_len = IDENTIFY_BYTES,
+		.cdw10 = LOG_EFFECTS | (IDENTIFY_BYTES / 4 - 1) << 16,
+		.cdw14 = (uint32_t)NVME_CSI_ZNS << 24,
+	};
+	int ret = ioctl(ask->fd, NVME_IOCTL_ADMIN_CMD, &cmd);
+
+	if (ret == 0)
+		nvmft_ssd_take_effects(f, data);
+	return ret < 0 ? complain(ask, LOG_EFFECTS, -errno) : 0;
+}
+
+static int ask_zones(const struct ng_ask *ask, struct ssd_facts *f, void *data)
+{
+	char why[SSD_WHY];
 	bool has = false;
 	int ret = identify_needed(ask, CNS_NS_CSI, NVME_CSI_ZNS, ask->nsid, data);
 
 	if (!ret)
-		ret = refused(ask, nvmft_ng_take_ns_zoned(f, data, why), why);
+		ret = refused(ask, nvmft_ssd_take_ns_zoned(f, data, why), why);
 	if (!ret)
 		ret = identify_maybe(ask, CNS_CTRL_CSI, NVME_CSI_ZNS, 0, data, &has);
 	if (has)
-		nvmft_ng_take_ctrl_zoned(f, data);
-	return ret;
+		nvmft_ssd_take_ctrl_zoned(f, data);
+	return ret ? ret : read_effects(ask, f, data);
 }
 
 /* @page: room for two data structures */
-static int ask_ns(const struct ng_ask *ask, struct ng_facts *f, uint8_t *page)
+static int ask_ns(const struct ng_ask *ask, struct ssd_facts *f, uint8_t *page)
 {
-	uint8_t *nvm = page + IDENTIFY_BYTES;
-	char why[NG_WHY];
+	const struct nvme_id_ns *ns = (const void *)page;
+	const struct nvme_nvm_id_ns *nvm = NULL;
+	char why[SSD_WHY];
 	int ret = identify_needed(ask, CNS_NS, 0, ask->nsid, page);
 
 	if (!ret)
-		ret = refused(ask, nvmft_ng_take_ns(f, (const void *)page, why), why);
+		ret = refused(ask, nvmft_ssd_take_ns(f, ns, why), why);
 	if (ret)
 		return ret;
-	if (f->extended_formats)
-		ret = identify_needed(ask, CNS_NS_CSI, NVME_CSI_NVM, ask->nsid, nvm);
-	if (!ret)
-		ret = refused(ask,
-			      nvmft_ng_take_ns_nvm(f, (const void *)page,
-						   f->extended_formats ? (const void *)nvm : NULL, why),
-			      why);
-	return ret;
+	if (f->ctrl.extended_formats) {
+		nvm = (const void *)(page + IDENTIFY_BYTES);
+		ret = identify_needed(ask, CNS_NS_CSI, NVME_CSI_NVM, ask->nsid, page + IDENTIFY_BYTES);
+	}
+	return ret ? ret : refused(ask, nvmft_ssd_take_ns_nvm(f, ns, nvm, why), why);
 }
 
-static int ask_all(const struct ng_ask *ask, struct ng_facts *f, void *page)
+static int ask_all(const struct ng_ask *ask, struct ssd_facts *f, void *page)
 {
-	char why[NG_WHY];
+	char why[SSD_WHY];
 	bool has;
 	/* Old devices have no descriptors, and then the NVM command set. */
 	int ret = identify_maybe(ask, CNS_NS_DESCRIPTORS, 0, ask->nsid, page, &has);
 
 	if (!ret && has)
-		ret = refused(ask, nvmft_ng_take_descriptors(f, page, why), why);
+		ret = refused(ask, nvmft_ssd_take_descriptors(f, page, why), why);
 	if (!ret)
 		ret = identify_needed(ask, CNS_CTRL, 0, 0, page);
 	if (ret)
 		return ret;
-	nvmft_ng_take_ctrl(f, page);
+	nvmft_ssd_take_ctrl(&f->ctrl, page);
 	ret = ask_ns(ask, f, page);
 	if (!ret)
 		ret = identify_maybe(ask, CNS_CTRL_CSI, NVME_CSI_NVM, 0, page, &has);
 	if (ret)
 		return ret;
 	if (has)
-		nvmft_ng_take_ctrl_nvm(f, page);
+		nvmft_ssd_take_ctrl_nvm(f, page);
 	return f->csi == NVME_CSI_ZNS ? ask_zones(ask, f, page) : 0;
 }
 
-int nvmft_ng_facts(const struct ng_ask *ask, struct ng_facts *facts)
+int nvmft_ng_facts(const struct ng_ask *ask, struct ssd_facts *facts)
 {
 	void *page = NULL;
 	int ret;
@@ -205,8 +224,8 @@ void nvmft_ng_limits(const struct nvmft_backend *backend)
 	ng->max_bytes = 1u << 30;
 	ng->max_pages = segments > 1 ? (uint32_t)segments : SAFE_BYTES / PAGE_BYTES;
 	at_most(&ng->max_bytes, kib > 0 ? (uint64_t)kib * 1024 : SAFE_BYTES);
-	if (ng->facts.mdts && ng->facts.mdts < 18)
-		at_most(&ng->max_bytes, (uint64_t)PAGE_BYTES << ng->facts.mdts);
+	if (ng->facts.ctrl.mdts && ng->facts.ctrl.mdts < 18)
+		at_most(&ng->max_bytes, (uint64_t)PAGE_BYTES << ng->facts.ctrl.mdts);
 	if (ng->facts.metadata)
 		at_most(&ng->max_bytes, (uint64_t)NG_METADATA_BYTES / ng->facts.metadata * block_size);
 	ng->max_bytes -= ng->max_bytes % block_size;
@@ -216,53 +235,6 @@ void nvmft_ng_limits(const struct nvmft_backend *backend)
 
 /* ---- what the core is told ---- */
 
-static enum nvmft_capability native(bool can)
-{
-	return can ? NVMFT_CAP_NATIVE : NVMFT_CAP_NONE;
-}
-
-/*
- * Compare is the device's where it compares nothing but data. With metadata it would compare that, too; with protection
- * information it wants the host to send some.
- */
-static void put_capabilities(const struct ng_facts *f, struct nvmft_backend_info *info)
-{
-	bool writable = !info->read_only;
-
-	info->flush = NVMFT_CAP_NATIVE;
-	info->fua = native(writable);
-	info->write_zeroes = native(writable && f->oncs & NG_ONCS_WRITE_ZEROES);
-	info->deallocate = native(writable && f->oncs & NG_ONCS_DSM);
-	info->compare = native(f->oncs & NG_ONCS_COMPARE && !f->pi.type && !f->metadata);
-}
-
-static void put_commands(const struct ng_backend *ng, const struct ng_facts *f, struct nvmft_backend_info *info)
-{
-	struct nvmft_opcodes *set = &info->commands;
-
-	if (f->oncs & NG_ONCS_VERIFY)
-		nvmft_opcodes_add(set, NG_OPC_VERIFY);
-	if (f->oncs & NG_ONCS_WRITE_UNCORRECTABLE && !info->read_only)
-		nvmft_opcodes_add(set, NG_OPC_WRITE_UNCORRECTABLE);
-	/* With a guard of 64 bits the device wants ranges of another format than the host, which sees none, sends. */
-	if (f->oncs & NG_ONCS_COPY && !info->read_only && !f->pi.guard64 && f->copy.max_range && f->copy.max_total) {
-		nvmft_opcodes_add(set, NG_OPC_COPY);
-		info->copy = f->copy;
-	}
-	if (f->csi == NVME_CSI_ZNS) {
-		nvmft_opcodes_add(set, NG_OPC_ZONE_SEND);
-		nvmft_opcodes_add(set, NG_OPC_ZONE_RECEIVE);
-		nvmft_opcodes_add(set, NG_OPC_ZONE_APPEND);
-	}
-	if (ng->reservations) {
-		nvmft_opcodes_add(set, NG_OPC_RESERVATION_REGISTER);
-		nvmft_opcodes_add(set, NG_OPC_RESERVATION_REPORT);
-		nvmft_opcodes_add(set, NG_OPC_RESERVATION_ACQUIRE);
-		nvmft_opcodes_add(set, NG_OPC_RESERVATION_RELEASE);
-		info->reservations = f->reservations;
-	}
-}
-
 /* What goes in one command in any case: a buffer of so many bytes may take a page more. */
 static uint32_t whole_bytes(const struct ng_backend *ng)
 {
@@ -271,53 +243,23 @@ static uint32_t whole_bytes(const struct ng_backend *ng)
 	return pages < ng->max_bytes ? (uint32_t)pages : ng->max_bytes;
 }
 
-static void put_zones(const struct ng_backend *ng, const struct ng_facts *f, struct nvmft_backend_info *info)
+/* With a guard of 64 bits the device wants ranges of another format than the host, which sees none, sends. */
+void nvmft_ng_put_info(const struct ng_backend *ng, const struct ssd_facts *f, struct nvmft_backend_info *info)
 {
-	uint8_t limit = 1; /* 0 would be: none */
+	const struct ssd_serving serving = {
+		.read_only = ng->read_only,
+		.reservations = ng->reservations,
+		.copy = !f->pi.type || f->pi.format == SSD_PI_16,
+		.whole = whole_bytes(ng),
+		.admin_commands = &ng->admin_commands,
+	};
 
-	info->zones = f->zones;
-	/* An append cannot be split. */
-	while (limit < 19 && (uint64_t)PAGE_BYTES << (limit + 1) <= whole_bytes(ng))
-		limit++;
-	if (!f->zones.append_limit || f->zones.append_limit > limit)
-		info->zones.append_limit = limit;
-}
-
-/* Writes that are split are atomic only as far as that. */
-static void put_atomicity(const struct ng_backend *ng, const struct ng_facts *f, struct nvmft_backend_info *info)
-{
-	uint32_t whole = whole_bytes(ng) / ng->facts.block_size;
-
-	info->atomicity = f->atomicity;
-	at_most(&info->atomicity.normal, whole);
-	at_most(&info->atomicity.power_fail, whole);
-	at_most(&info->atomicity.compare_write, whole);
-}
-
-void nvmft_ng_put_info(const struct ng_backend *ng, const struct ng_facts *f, struct nvmft_backend_info *info)
-{
-	info->block_size = f->block_size;
-	info->blocks = f->blocks;
-	info->read_only = ng->read_only || f->write_protected;
-	info->volatile_cache = f->volatile_cache;
-	info->deallocated_zero = f->deallocated_zero;
-	info->thin = f->thin;
+	nvmft_ssd_info(f, &serving, info);
 	info->align = ng->align;
-	info->preferred_blocks = f->preferred_blocks;
-	info->csi = f->csi;
-	info->admin_commands = ng->admin_commands;
-	memcpy(info->uuid, f->uuid, sizeof(info->uuid));
-	memcpy(info->nguid, f->nguid, sizeof(info->nguid));
-	memcpy(info->eui64, f->eui64, sizeof(info->eui64));
-	put_capabilities(f, info);
-	put_commands(ng, f, info);
-	put_atomicity(ng, f, info);
-	if (f->csi == NVME_CSI_ZNS)
-		put_zones(ng, f, info);
 }
 
 /* What commands are made by and cannot be changed under way; protection information can. */
-bool nvmft_ng_same_format(const struct ng_facts *a, const struct ng_facts *b)
+bool nvmft_ng_same_format(const struct ssd_facts *a, const struct ssd_facts *b)
 {
 	return a->block_size == b->block_size && a->metadata == b->metadata && a->csi == b->csi;
 }

@@ -222,7 +222,7 @@ static uint32_t prep_zeroes(const struct ng_backend *ng, const struct ng_io *ni,
 	if (ni->io->flags & NVMFT_IO_FUA)
 		cmd->cdw12 |= CDW12_FUA;
 	/* Only where deallocated blocks are sure to read as zeroes. */
-	if (ni->io->flags & NVMFT_IO_DEALLOC_OK && ng->facts.deac && ng->facts.deallocated_zero)
+	if (ni->io->flags & NVMFT_IO_DEALLOC_OK && ng->facts.can_deallocate_zeroes)
 		cmd->cdw12 |= CDW12_DEAC;
 	nvmft_ng_cmd_range(ng, cmd, ni->io->lba + ni->at, blocks);
 	return blocks;

@@ -226,7 +226,7 @@ static int check_reservations(const struct nvmft_backend *backend)
 {
 	const struct ng_backend *ng = backend->priv;
 
-	if (!ng->reservations || (ng->facts.oncs & NG_ONCS_RESERVATIONS && ng->facts.reservations))
+	if (!ng->reservations || (ng->facts.ctrl.oncs & SSD_ONCS_RESERVATIONS && ng->facts.reservations))
 		return 0;
 	nvmft_backend_log(backend, NVMFT_LOG_ERROR, "reservations: %s does not have them", ng->path);
 	return -EOPNOTSUPP;
@@ -333,7 +333,7 @@ static int ng_info(struct nvmft_backend *backend, struct nvmft_backend_info *inf
 {
 	const struct ng_backend *ng = backend->priv;
 	const struct ng_ask ask = {ng->fd, ng->nsid, ng->path, backend};
-	struct ng_facts facts;
+	struct ssd_facts facts;
 	int err = nvmft_ng_facts(&ask, &facts);
 
 	if (err)

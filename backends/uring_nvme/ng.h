@@ -12,7 +12,7 @@
 #include <nvmft/provider/backend.h>
 #include <nvmft/provider/ring.h>
 
-#include "identify.h"
+#include "../nvme/identify.h"
 
 /* Regions that can be registered: 2 GiB of the engine's pool per group; buffers in others go the plain way. */
 #define NG_REGIONS 1024u
@@ -38,12 +38,7 @@ enum ng_opcode {
 	NG_OPC_WRITE_ZEROES = 0x08,
 	NG_OPC_DSM = 0x09,
 	NG_OPC_VERIFY = 0x0c,
-	NG_OPC_RESERVATION_REGISTER = 0x0d,
-	NG_OPC_RESERVATION_REPORT = 0x0e,
-	NG_OPC_RESERVATION_ACQUIRE = 0x11,
-	NG_OPC_RESERVATION_RELEASE = 0x15,
 	NG_OPC_COPY = 0x19,
-	NG_OPC_ZONE_SEND = 0x79,
 	NG_OPC_ZONE_RECEIVE = 0x7a,
 	NG_OPC_ZONE_APPEND = 0x7d,
 };
@@ -73,7 +68,7 @@ struct ng_backend {
 	int fd;
 	int claim_fd;
 	char *path;
-	struct ng_facts facts;
+	struct ssd_facts facts;
 	atomic_uint pi;
 	uint32_t nsid;
 	uint32_t block_size;
@@ -188,11 +183,11 @@ struct ng_ask {
 };
 
 /* facts.c. Return: 0 or -errno. */
-int nvmft_ng_facts(const struct ng_ask *ask, struct ng_facts *facts);
+int nvmft_ng_facts(const struct ng_ask *ask, struct ssd_facts *facts);
 void nvmft_ng_limits(const struct nvmft_backend *backend);
 bool nvmft_ng_can_poll(const struct ng_backend *ng);
-void nvmft_ng_put_info(const struct ng_backend *ng, const struct ng_facts *facts, struct nvmft_backend_info *info);
-bool nvmft_ng_same_format(const struct ng_facts *a, const struct ng_facts *b);
+void nvmft_ng_put_info(const struct ng_backend *ng, const struct ssd_facts *facts, struct nvmft_backend_info *info);
+bool nvmft_ng_same_format(const struct ssd_facts *a, const struct ssd_facts *b);
 
 /* ctrl.c: the controllers of the namespace. */
 bool nvmft_ng_is_head(int fd);
@@ -246,18 +241,18 @@ void nvmft_ng_complete(struct ng_channel *ch, struct ng_io *ni, int res, uint64_
 void nvmft_ng_short_failed(struct ng_channel *ch, struct nvmft_io *io, int res);
 
 /* In one word, so that commands find one format or the other. */
-static inline void ng_pi_set(struct ng_backend *ng, const struct ng_pi *pi)
+static inline void ng_pi_set(struct ng_backend *ng, const struct ssd_pi *pi)
 {
-	unsigned int word = pi->type | (pi->guard64 ? 0x100u : 0) | (unsigned int)pi->ref_bits << 16;
+	unsigned int word = pi->type | (unsigned int)pi->format << 8 | (unsigned int)pi->ref_bits << 16;
 
 	atomic_store_explicit(&ng->pi, word, memory_order_relaxed);
 }
 
-static inline struct ng_pi ng_pi_get(const struct ng_backend *ng)
+static inline struct ssd_pi ng_pi_get(const struct ng_backend *ng)
 {
 	unsigned int word = atomic_load_explicit(&ng->pi, memory_order_relaxed);
 
-	return (struct ng_pi){(uint8_t)word, word & 0x100u, (uint8_t)(word >> 16)};
+	return (struct ssd_pi){(uint8_t)word, (uint8_t)(word >> 8), (uint8_t)(word >> 16), false};
 }
 
 /* An entry twice as long as usual: the command follows where the ordinary entry ends. */

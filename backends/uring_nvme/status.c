@@ -10,8 +10,6 @@
 #define STATUS_INVALID_NS NVMFT_STATUS(0, 0x0b)
 #define STATUS_LBA_RANGE NVMFT_STATUS(0, 0x80)
 #define STATUS_CODE 0x7ff
-/* Code type and code, and Do Not Retry. What is between them speaks of the device's own retry delays and error log. */
-#define STATUS_KEPT 0x47ff
 /* Linux makes these up itself for a command that has no path to the device or lost it. */
 #define STATUS_LINUX_PATH NVMFT_STATUS(3, 0x70)
 #define STATUS_LINUX_ABORTED NVMFT_STATUS(3, 0x71)
@@ -44,7 +42,7 @@ static nvmft_status status_of_errno(const struct ng_backend *ng, int err)
 
 nvmft_status nvmft_ng_status(const struct ng_backend *ng, int res)
 {
-	nvmft_status status = (nvmft_status)(res & STATUS_KEPT);
+	nvmft_status status = (nvmft_status)(res & SSD_STATUS_KEPT);
 
 	if (res < 0)
 		return status_of_errno(ng, res);

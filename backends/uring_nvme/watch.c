@@ -64,7 +64,7 @@ struct ng_watched {
 	uint32_t nsid;
 	char *path;
 	char name[32];
-	struct ng_facts facts;
+	struct ssd_facts facts;
 	struct nvmft_backend_info info;
 	atomic_bool look;
 	atomic_bool gone;
@@ -194,7 +194,7 @@ static bool is_removed(const struct ng_watched *w)
 
 enum finding { FOUND_NOTHING, FOUND_FACTS, FOUND_FORMATTED, FOUND_GONE };
 
-static enum finding look_at(const struct ng_watched *w, struct ng_facts *facts)
+static enum finding look_at(const struct ng_watched *w, struct ssd_facts *facts)
 {
 	const struct ng_ask ask = {w->fd, w->nsid, w->path, NULL};
 	int ret;
@@ -221,7 +221,7 @@ static void tell_gone(struct ng_watched *w)
 	nvmft_backend_changed(w->backend, NULL);
 }
 
-static void tell_facts(struct ng_watched *w, const struct ng_facts *facts)
+static void tell_facts(struct ng_watched *w, const struct ssd_facts *facts)
 {
 	struct nvmft_backend_info info = {.size = sizeof(info)};
 	struct ng_backend *ng = w->backend->priv;
@@ -234,7 +234,7 @@ static void tell_facts(struct ng_watched *w, const struct ng_facts *facts)
 	nvmft_backend_changed(w->backend, &info);
 }
 
-static void tell(struct ng_watched *w, enum finding finding, const struct ng_facts *facts)
+static void tell(struct ng_watched *w, enum finding finding, const struct ssd_facts *facts)
 {
 	switch (finding) {
 	case FOUND_FACTS:
@@ -260,7 +260,7 @@ static void tell(struct ng_watched *w, enum finding finding, const struct ng_fac
 static void look_locked(struct ng_watch *watch, struct ng_watched *w)
 {
 	enum finding finding;
-	struct ng_facts facts;
+	struct ssd_facts facts;
 
 	atomic_store(&w->look, false);
 	pthread_mutex_unlock(&watch->lock);

@@ -120,9 +120,9 @@ static __attribute__((noinline)) uint32_t reap(struct vfio_pair *pair)
 
 		read_barrier();
 		if (__builtin_expect(cid < pair->depth && is_simple(&pair->slots[cid], channel), 1))
-			complete_simple(pair, &pair->slots[cid], (nvmft_status)(dw3 >> 17 & STATUS_PASSED));
+			complete_simple(pair, &pair->slots[cid], (nvmft_status)(dw3 >> 17 & SSD_STATUS_KEPT));
 		else
-			complete_any(pair, cqe, cid, (nvmft_status)(dw3 >> 17 & STATUS_PASSED));
+			complete_any(pair, cqe, cid, (nvmft_status)(dw3 >> 17 & SSD_STATUS_KEPT));
 		if (++cqe == q->cq_end) {
 			cqe = q->cq;
 			phase ^= DW3_PHASE;

@@ -98,15 +98,9 @@ static int read_facts(struct ctrl *ctrl)
 	rtd3e_us = le32toh(id->rtd3e);
 	ctrl->facts.shutdown_ns = rtd3e_us && rtd3e_us * 1000 < MAX_SHUTDOWN_NS ? rtd3e_us * 1000 : MAX_SHUTDOWN_NS;
 	ctrl->facts.oaes = le32toh(id->oaes);
-	ctrl->facts.ctratt = le32toh(id->ctratt);
 	ctrl->facts.sgls = le32toh(id->sgls);
 	ctrl->facts.oacs = le16toh(id->oacs);
-	ctrl->facts.oncs = le16toh(id->oncs);
-	ctrl->facts.ocfs = le16toh(id->ocfs);
-	ctrl->facts.awun = le16toh(id->awun);
-	ctrl->facts.awupf = le16toh(id->awupf);
-	ctrl->facts.acwu = le16toh(id->acwu);
-	ctrl->facts.volatile_cache = id->vwc & 1;
+	nvmft_ssd_take_ctrl(&ctrl->facts.id, id);
 	copy_text(ctrl->facts.serial, id->sn, sizeof(id->sn));
 	copy_text(ctrl->facts.model, id->mn, sizeof(id->mn));
 	return 0;

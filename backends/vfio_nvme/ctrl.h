@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
+#include "../nvme/identify.h"
 #include "dbbuf.h"
 
 #define ADMIN_ENTRIES 32u
@@ -68,13 +69,9 @@ struct ctrl_facts {
 	uint64_t max_transfer; /* bytes */
 	uint64_t shutdown_ns;
 	uint32_t oaes;
-	uint32_t ctratt;
 	uint32_t sgls;
 	uint16_t oacs;
-	uint16_t oncs;
-	uint16_t ocfs;
-	uint16_t awun, awupf, acwu;
-	bool volatile_cache;
+	struct ssd_ctrl id;
 	char serial[21];
 	char model[41];
 };

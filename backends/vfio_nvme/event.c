@@ -154,7 +154,7 @@ static void tell_facts(struct ctrl *ctrl, struct vfio_nvme *vn, const struct vfi
 	if (same && !vn->gone)
 		return;
 	vn->gone = false;
-	nvmft_vfio_facts_info(vn, facts, ctrl, &info);
+	nvmft_vfio_facts_info(vn, facts, &info);
 	nvmft_backend_changed(vn->backend, &info);
 }
 
@@ -165,7 +165,7 @@ static void look(struct ctrl *ctrl, uint32_t nsid)
 	struct vfio_nvme *vn;
 	int err = nvmft_vfio_facts_read(ctrl, nsid, &facts);
 
-	if (err && err != -EINVAL && err != -ENOENT) {
+	if (err && err != -EINVAL && err != -EOPNOTSUPP && err != -ENOENT) {
 		nvmft_ctrl_fail(ctrl, "a namespace that changed cannot be identified");
 		return;
 	}

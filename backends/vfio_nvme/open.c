@@ -38,7 +38,7 @@ static int identify(void *arg)
 		return -ENODEV;
 	}
 	err = nvmft_vfio_facts_read(vn->ctrl, vn->nsid, &vn->facts);
-	if (err && err != -EINVAL && err != -ENOENT)
+	if (err && err != -EINVAL && err != -EOPNOTSUPP && err != -ENOENT)
 		nvmft_ctrl_fail(vn->ctrl, "a namespace cannot be identified");
 	return err;
 }
@@ -117,7 +117,7 @@ int nvmft_vfio_nvme_info(struct nvmft_backend *backend, struct nvmft_backend_inf
 	const struct vfio_nvme *vn = backend->priv;
 
 	pthread_mutex_lock(&vn->ctrl->lock);
-	nvmft_vfio_facts_info(vn, &vn->facts, vn->ctrl, info);
+	nvmft_vfio_facts_info(vn, &vn->facts, info);
 	pthread_mutex_unlock(&vn->ctrl->lock);
 	return 0;
 }

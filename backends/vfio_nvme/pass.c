@@ -139,7 +139,7 @@ void nvmft_pass_over(struct ctrl *ctrl, struct admin_slot *slot)
 	slot->pass = NULL;
 	ctrl->npasses--;
 	ctrl->look_again |= changes_namespaces(pass->sqe.opcode);
-	answer(pass, slot->cqe.status & STATUS_PASSED, slot->cqe.dw0 | (uint64_t)slot->cqe.dw1 << 32);
+	answer(pass, slot->cqe.status & SSD_STATUS_KEPT, slot->cqe.dw0 | (uint64_t)slot->cqe.dw1 << 32);
 }
 
 /* Not any command: a host could keep one open for ever, and with it the reset of a queue that hangs. */

@@ -24,26 +24,10 @@
 #define STATUS_NOT_READY NVMFT_STATUS(0, 0x82) /* Namespace Not Ready */
 #define STATUS_ABORTED NVMFT_STATUS(0, 0x07)   /* Command Abort Requested */
 
-/*
- * More: the error log that it points to is the device's, not that of the controller that hosts see. CRD: an index into
- * a table of Identify Controller that they do not see either. All else is passed on as it is.
- */
-#define STATUS_PASSED ((nvmft_status)0x47ff)
-
-/* struct vfio_facts - what Identify says of a namespace; @appends: it takes Zone Append */
+/* struct vfio_facts - what the device says of a namespace, and what commands are made by then */
 struct vfio_facts {
+	struct ssd_facts ssd;
 	struct vfio_format format;
-	uint64_t blocks;
-	uint32_t preferred_blocks;
-	uint8_t rescap;
-	bool write_protected;
-	bool deallocated_zero;
-	bool thin;
-	bool appends;
-	struct nvmft_atomicity atomicity;
-	struct nvmft_zones zones;
-	struct nvmft_copy_limits copy;
-	uint8_t uuid[16], nguid[16], eui64[8];
 };
 
 /*
@@ -240,8 +224,7 @@ int nvmft_vfio_format_take(struct vfio_nvme *vn);
 void nvmft_vfio_format_drop(struct vfio_nvme *vn);
 bool nvmft_vfio_format_equal(const struct vfio_format *a, const struct vfio_format *b);
 /* info.c: what the core is told; of @vn only what its options say. */
-void nvmft_vfio_facts_info(const struct vfio_nvme *vn, const struct vfio_facts *facts, const struct ctrl *ctrl,
-			   struct nvmft_backend_info *info);
+void nvmft_vfio_facts_info(const struct vfio_nvme *vn, const struct vfio_facts *facts, struct nvmft_backend_info *info);
 
 /* channel.c */
 int nvmft_vfio_channel_open(struct nvmft_channel *channel);

@@ -11,7 +11,6 @@
 #include <cmocka.h>
 
 #include "command.c"
-#include "identify.c"
 #include "io.c"
 static int fake_ioctl(int fd, unsigned long request);
 #define ioctl fake_ioctl
@@ -218,12 +217,11 @@ static void test_write_zeroes(void **state)
 {
 	struct fixture *f = *state;
 
-	f->ng.facts.deac = true;
 	submit(f, NVMFT_IO_WRITE_ZEROES, NVMFT_IO_DEALLOC_OK, 5, 8);
 	assert_range(0, 0x08, 5, 7); /* they might not read as zeroes */
 	answer_all(f);
 	dones = 0;
-	f->ng.facts.deallocated_zero = true;
+	f->ng.facts.can_deallocate_zeroes = true;
 	submit(f, NVMFT_IO_WRITE_ZEROES, NVMFT_IO_DEALLOC_OK, 5, 8);
 	assert_range(1, 0x08, 5, 7 | 1u << 25);
 	answer_all(f);
@@ -569,9 +567,9 @@ static void test_looks(void **state)
 #define GUARD_BIT (1u << 28)
 #define REF_BIT (1u << 26)
 
-static void with_pi(struct fixture *f, uint8_t type, bool guard64, uint8_t ref_bits)
+static void with_pi(struct fixture *f, uint8_t type, enum ssd_pi_format format, uint8_t ref_bits)
 {
-	ng_pi_set(&f->ng, &(struct ng_pi){type, guard64, ref_bits});
+	ng_pi_set(&f->ng, &(struct ssd_pi){type, (uint8_t)format, ref_bits, false});
 }
 
 static void assert_tags(unsigned int i, uint32_t cdw3, uint32_t cdw14)
@@ -587,7 +585,7 @@ static void test_pi_type1(void **state)
 {
 	struct fixture *f = *state;
 
-	with_pi(f, 1, false, 32);
+	with_pi(f, 1, SSD_PI_16, 32);
 	submit(f, NVMFT_IO_READ, 0, 0x123456789a, 300);
 	assert_range(0, 0x02, 0x123456789a, 127 | PRACT_BIT | GUARD_BIT | REF_BIT);
 	assert_tags(0, 0, 0x3456789a);
@@ -604,7 +602,7 @@ static void test_pi_type3(void **state)
 {
 	struct fixture *f = *state;
 
-	with_pi(f, 3, false, 32);
+	with_pi(f, 3, SSD_PI_16, 32);
 	submit(f, NVMFT_IO_READ, 0, 9, 1);
 	assert_range(0, 0x02, 9, PRACT_BIT | GUARD_BIT);
 	assert_tags(0, 0, 0);
@@ -615,16 +613,16 @@ static void test_pi_guard64(void **state)
 {
 	struct fixture *f = *state;
 
-	with_pi(f, 1, true, 48);
+	with_pi(f, 1, SSD_PI_64, 48);
 	submit(f, NVMFT_IO_WRITE, 0, 0xfedcba9876543210, 1);
 	assert_tags(0, 0xba98, 0x76543210);
 	answer_all(f);
-	with_pi(f, 1, true, 40); /* and a storage tag of 8 bits above it */
+	with_pi(f, 1, SSD_PI_64, 40); /* and a storage tag of 8 bits above it */
 	submit(f, NVMFT_IO_WRITE, 0, 0xfedcba9876543210, 1);
 	assert_tags(1, 0x98, 0x76543210);
 	dones = 0;
 	answer_all(f);
-	with_pi(f, 2, true, 0); /* nothing but a storage tag */
+	with_pi(f, 2, SSD_PI_64, 0); /* nothing but a storage tag */
 	submit(f, NVMFT_IO_READ, 0, 0xfedcba9876543210, 1);
 	assert_int_equal(cmd(2)->cdw12, PRACT_BIT | GUARD_BIT);
 	assert_tags(2, 0, 0);
@@ -636,7 +634,7 @@ static void test_pi_write_zeroes(void **state)
 {
 	struct fixture *f = *state;
 
-	with_pi(f, 1, false, 32);
+	with_pi(f, 1, SSD_PI_16, 32);
 	submit(f, NVMFT_IO_WRITE_ZEROES, 0, 5, 8);
 	assert_range(0, 0x08, 5, 7 | PRACT_BIT);
 	assert_tags(0, 0, 5);
@@ -768,7 +766,7 @@ static void test_command_pi(void **state)
 	struct fixture *f = *state;
 	uint32_t host_bits = 15u << 26 | 1u << 24;
 
-	with_pi(f, 1, false, 32);
+	with_pi(f, 1, SSD_PI_16, 32);
 	host_command(f, 0x0c, 0, 7 | host_bits | 1u << 31, 0); /* Verify */
 	assert_int_equal(cmd(0)->cdw12, 7 | 1u << 31 | GUARD_BIT | REF_BIT);
 	assert_tags(0, 0, 0x89abcdef);
@@ -789,7 +787,7 @@ static void test_append_pi_type3(void **state)
 {
 	struct fixture *f = *state;
 
-	with_pi(f, 3, false, 32);
+	with_pi(f, 3, SSD_PI_16, 32);
 	host_command(f, 0x7d, 0, 7 | 1u << 25, 4096);
 	assert_int_equal(cmd(0)->cdw12, 7 | PRACT_BIT | GUARD_BIT);
 	answer_all(f);
@@ -832,7 +830,7 @@ static void test_admin(void **state)
 	struct fixture *f = *state;
 
 	f->ng.ctrl_fd[1] = 31;
-	with_pi(f, 1, false, 32);
+	with_pi(f, 1, SSD_PI_16, 32);
 	host_command(f, 0x02, NVMFT_IO_ADMIN, 0x123, 512);
 	assert_int_equal(sqes[0]->fd, 31);
 	assert_int_equal(sqes[0]->cmd_op, NVME_URING_CMD_ADMIN);

@@ -9,7 +9,6 @@
 #include <cmocka.h>
 
 #include "command.c"
-#include "identify.c"
 #include "io.c"
 #include "status.c"
 
@@ -200,7 +199,7 @@ static void test_protection(void **state)
 {
 	struct fixture *f = *state;
 
-	ng_pi_set(&f->ng, &(struct ng_pi){.type = 1, .ref_bits = 32});
+	ng_pi_set(&f->ng, &(struct ssd_pi){.type = 1, .ref_bits = 32});
 	assert_long(f);
 	assert_int_not_equal(((struct nvme_uring_cmd *)(void *)long_sqe->cmd)->cdw12 & 1u << 29, 0);
 }
