@@ -12,6 +12,8 @@
 #define SQ_MIN 16u
 /* A read is a WRITE and a SEND, a write a READ and later a SEND. */
 #define WRS_PER_COMMAND 2u
+/* 0.64 ms, as the specification encodes it. */
+#define RNR_TIMER 12
 
 void nvmft_rdma_conn_dirty(struct rdma_conn *conn)
 {
@@ -41,11 +43,12 @@ static void start_drain(struct rdma_conn *conn)
 		.opcode = IBV_WR_SEND,
 		.send_flags = IBV_SEND_SIGNALED,
 	};
+	struct ibv_qp_attr error = {.qp_state = IBV_QPS_ERR};
 	struct ibv_send_wr *bad;
+	int ret = ibv_modify_qp(conn->qp, &error, IBV_QP_STATE);
 
-	/* Puts the QP in error, too. */
 	rdma_disconnect(conn->id);
-	if (conn->dev->removed || ibv_post_send(conn->id->qp, &wr, &bad) != 0) {
+	if (ret || conn->dev->dead || ibv_post_send(conn->qp, &wr, &bad) != 0) {
 		nvmft_rdma_conn_drained(conn);
 		return;
 	}
@@ -63,15 +66,27 @@ void nvmft_rdma_conn_dead(struct rdma_conn *conn, const char *why)
 	start_drain(conn);
 }
 
+/*
+ * What came in before the end is taken from the CQ first, as some drivers throw it away with the QP, and receives with
+ * it. What comes with the end is taken before the connection is forgotten: another may get the QP's number.
+ */
+static void destroy_qp(struct rdma_conn *conn)
+{
+	nvmft_rdma_dev_poll_all(conn->dev);
+	ibv_destroy_qp(conn->qp);
+	conn->qp = NULL;
+	nvmft_rdma_dev_poll_all(conn->dev);
+	if (conn->hashed)
+		LIST_REMOVE(conn, hash_link);
+	conn->hashed = false;
+}
+
 /* What conn_setup() made, as far as it came. */
 static void release_resources(struct rdma_conn *conn)
 {
 	nvmft_timer_cancel(conn->rg->group, &conn->drain);
-	if (conn->hashed)
-		LIST_REMOVE(conn, hash_link);
-	conn->hashed = false;
-	if (conn->id->qp)
-		rdma_destroy_qp(conn->id);
+	if (conn->qp)
+		destroy_qp(conn);
 	if (conn->rx)
 		nvmft_rdma_rx_put(conn->rx);
 	if (conn->sq_size)
@@ -79,7 +94,7 @@ static void release_resources(struct rdma_conn *conn)
 	nvmft_rdma_tx_release_all(conn);
 }
 
-/* Between the device, which librdmacm keeps for the identifier, and the channel of its events. */
+/* Before the channel of its events. */
 static void release_id(struct rdma_conn *conn)
 {
 	if (conn->dev)
@@ -93,8 +108,6 @@ static void release_id(struct rdma_conn *conn)
 
 static void finish(struct rdma_conn *conn)
 {
-	/* Capsules that came in before the end, and receives to be posted again. */
-	nvmft_rdma_dev_poll(conn->dev);
 	release_resources(conn);
 	release_id(conn);
 	nvmft_queue_closed(conn->queue);
@@ -119,9 +132,7 @@ void nvmft_rdma_conn_event(struct rdma_conn *conn, enum rdma_cm_event_type event
 			conn->state = RDMA_CONN_LIVE;
 		break;
 	case RDMA_CM_EVENT_DEVICE_REMOVAL:
-		conn->dev->removed = true;
-		nvmft_rdma_conn_dead(conn, "the RDMA device is gone");
-		nvmft_rdma_conn_drained(conn);
+		nvmft_rdma_dev_dead(conn->dev, "the RDMA device is gone");
 		break;
 	case RDMA_CM_EVENT_DISCONNECTED:
 	case RDMA_CM_EVENT_ADDR_CHANGE:
@@ -156,7 +167,8 @@ static int conn_open_qp(struct rdma_conn *conn, uint32_t depth, uint32_t wrs)
 		.qp_type = IBV_QPT_RC,
 	};
 
-	return rdma_create_qp(conn->id, conn->dev->pd, &attr) == 0 ? 0 : -errno;
+	conn->qp = ibv_create_qp(conn->dev->pd, &attr);
+	return conn->qp ? 0 : -errno;
 }
 
 /* A device may have less room than it says, depending on the number of SGEs. */
@@ -183,6 +195,30 @@ static int conn_qp(struct rdma_conn *conn, uint32_t depth)
 	return ret;
 }
 
+/* What librdmacm would do with a QP on its own context of the device. */
+static int conn_modify_qp(struct rdma_conn *conn, enum ibv_qp_state state)
+{
+	struct ibv_qp_attr attr = {.qp_state = state};
+	int mask;
+
+	if (rdma_init_qp_attr(conn->id, &attr, &mask) != 0)
+		return -errno;
+	/* Hosts read nothing of ours; what they send too soon they may try again soon: 0 would mean 655 ms. */
+	attr.max_dest_rd_atomic = 0;
+	attr.min_rnr_timer = RNR_TIMER;
+	attr.max_rd_atomic = (uint8_t)conn->read_depth;
+	return -ibv_modify_qp(conn->qp, &attr, mask);
+}
+
+static int conn_ready_qp(struct rdma_conn *conn)
+{
+	int ret = conn_modify_qp(conn, IBV_QPS_INIT);
+
+	if (!ret)
+		ret = conn_modify_qp(conn, IBV_QPS_RTR);
+	return ret ? ret : conn_modify_qp(conn, IBV_QPS_RTS);
+}
+
 static int conn_accept(struct rdma_conn *conn, uint32_t depth)
 {
 	struct rdma_wire_accept wire;
@@ -191,8 +227,13 @@ static int conn_accept(struct rdma_conn *conn, uint32_t depth)
 		.private_data_len = sizeof(wire),
 		.initiator_depth = (uint8_t)conn->read_depth,
 		.rnr_retry_count = 7, /* for ever: the host's receives come back */
+		.qp_num = conn->qp_num,
+		.srq = conn->rx->srq != NULL,
 	};
+	int ret = conn_ready_qp(conn);
 
+	if (ret)
+		return ret;
 	nvmft_rdma_build_accept(&wire, depth);
 	return rdma_accept(conn->id, &param) == 0 ? 0 : -errno;
 }
@@ -206,7 +247,7 @@ static int conn_setup(struct rdma_conn *conn, struct rdma_port *port, const stru
 	conn->up = true;
 	if (rdma_migrate_id(conn->id, conn->rg->channel) != 0)
 		return -errno;
-	ret = nvmft_rdma_dev_get(conn->rg, conn->id->verbs, &conn->dev);
+	ret = nvmft_rdma_dev_get(conn->rg, conn->id->verbs->device, &conn->dev);
 	if (ret)
 		return ret;
 	conn->depth = ask->depth;
@@ -218,9 +259,9 @@ static int conn_setup(struct rdma_conn *conn, struct rdma_port *port, const stru
 		ret = conn_qp(conn, ask->depth);
 	if (ret)
 		return ret;
-	conn->qp_num = conn->id->qp->qp_num;
+	conn->qp_num = conn->qp->qp_num;
 	nvmft_rdma_dev_hash(conn->dev, conn);
-	ret = nvmft_rdma_rx_start(conn->rx, conn->id->qp, ask->depth);
+	ret = nvmft_rdma_rx_start(conn->rx, conn->qp, ask->depth);
 	return ret ? ret : conn_accept(conn, ask->depth);
 }
 

@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include <liburing.h>
 
@@ -61,10 +59,27 @@ int nvmft_rdma_dev_poll(struct rdma_dev *dev)
 		if (n < RDMA_CQ_BATCH)
 			break;
 	}
+	if (n < 0)
+		nvmft_rdma_dev_dead(dev, "the RDMA device's completion queue is broken");
 	LIST_FOREACH (rx, &dev->rxs, link)
 		if (!SLIST_EMPTY(&rx->todo) && (events || !rx->retry.armed))
 			nvmft_rdma_rx_post(rx);
 	return events;
+}
+
+/* Others may go on to put more in. */
+void nvmft_rdma_dev_poll_all(struct rdma_dev *dev)
+{
+	struct ibv_wc wc[RDMA_CQ_BATCH];
+	uint32_t left = dev->cq_size;
+	int n;
+
+	do {
+		n = ibv_poll_cq(dev->cq, RDMA_CQ_BATCH, wc);
+		for (int i = 0; i < n; i++)
+			completed(dev, &wc[i]);
+		left -= rdma_min(left, n > 0 ? (uint32_t)n : 0);
+	} while (n > 0 && left);
 }
 
 /*
@@ -97,7 +112,66 @@ static void wake_complete(struct nvmft_ring_op *op, int res, unsigned int flags)
 		ibv_ack_cq_events(cq, 1);
 		dev->armed = false;
 	}
-	nvmft_ring_start(dev->rg->group, op);
+	/* A descriptor of a device that is gone would be ready for ever. */
+	if (!dev->dead)
+		nvmft_ring_start(dev->rg->group, op);
+}
+
+/* ---- events of the device ---- */
+
+void nvmft_rdma_dev_dead(struct rdma_dev *dev, const char *why)
+{
+	struct rdma_conn *conn;
+
+	if (dev->dead)
+		return;
+	dev->dead = true;
+	for (uint32_t i = 0; i < RDMA_QP_BUCKETS; i++) {
+		LIST_FOREACH (conn, &dev->conns[i], hash_link) {
+			nvmft_rdma_conn_dead(conn, why);
+			nvmft_rdma_conn_drained(conn);
+		}
+	}
+}
+
+static void async_event(struct rdma_dev *dev, const struct ibv_async_event *event)
+{
+	switch (event->event_type) {
+	case IBV_EVENT_DEVICE_FATAL:
+		nvmft_rdma_dev_dead(dev, "the RDMA device is gone");
+		break;
+	case IBV_EVENT_CQ_ERR:
+	case IBV_EVENT_SRQ_ERR:
+		nvmft_rdma_dev_dead(dev, "a queue of the RDMA device is broken");
+		break;
+	case IBV_EVENT_QP_FATAL:
+	case IBV_EVENT_QP_REQ_ERR:
+	case IBV_EVENT_QP_ACCESS_ERR:
+		nvmft_rdma_conn_dead(event->element.qp->qp_context, ibv_event_type_str(event->event_type));
+		break;
+	default:
+		break;
+	}
+}
+
+static void async_prep(struct nvmft_ring_op *op, struct io_uring_sqe *sqe)
+{
+	io_uring_prep_poll_add(sqe, rdma_container_of(op, struct rdma_dev, async_op)->ctx->async_fd, POLLIN);
+}
+
+static void async_complete(struct nvmft_ring_op *op, int res, unsigned int flags)
+{
+	struct rdma_dev *dev = rdma_container_of(op, struct rdma_dev, async_op);
+	struct ibv_async_event event;
+
+	(void)res;
+	(void)flags;
+	while (ibv_get_async_event(dev->ctx, &event) == 0) {
+		async_event(dev, &event);
+		ibv_ack_async_event(&event);
+	}
+	if (!dev->dead)
+		nvmft_ring_start(dev->rg->group, op);
 }
 
 /* ---- room in the completion queue: an overflow would be the end of it ---- */
@@ -130,17 +204,33 @@ void nvmft_rdma_dev_unreserve(struct rdma_dev *dev, uint32_t entries)
 
 /* ---- from the first connection to the last ---- */
 
+static int set_nonblocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+/*
+ * librdmacm has opened the device, too, and keeps that for the whole process. A context of one's own is closed when it
+ * is not needed, its asynchronous events are nobody else's, and no lock inside is shared with another thread.
+ */
+static int context_init(struct rdma_dev *dev, struct ibv_device *device)
+{
+	int ret;
+
+	errno = ENODEV;
+	dev->ctx = ibv_open_device(device);
+	if (!dev->ctx)
+		return -errno;
+	ret = ibv_query_device(dev->ctx, &dev->attr);
+	return ret ? -ret : set_nonblocking(dev->ctx->async_fd);
+}
+
 static int channel_init(struct rdma_dev *dev)
 {
-	int flags;
-
 	dev->channel = ibv_create_comp_channel(dev->ctx);
-	if (!dev->channel)
-		return -errno;
-	flags = fcntl(dev->channel->fd, F_GETFL);
-	if (flags < 0 || fcntl(dev->channel->fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return -errno;
-	return 0;
+	return dev->channel ? set_nonblocking(dev->channel->fd) : -errno;
 }
 
 static int queue_init(struct rdma_dev *dev)
@@ -150,12 +240,12 @@ static int queue_init(struct rdma_dev *dev)
 	return dev->cq ? 0 : -errno;
 }
 
-static int dev_init(struct rdma_dev *dev)
+static int dev_init(struct rdma_dev *dev, struct ibv_device *device)
 {
-	int ret = ibv_query_device(dev->ctx, &dev->attr);
+	int ret = context_init(dev, device);
 
 	if (ret)
-		return -ret;
+		return ret;
 	dev->pd = ibv_alloc_pd(dev->ctx);
 	if (!dev->pd)
 		return -errno;
@@ -171,6 +261,7 @@ static int dev_init(struct rdma_dev *dev)
 static void dev_free(struct rdma_dev *dev)
 {
 	nvmft_ring_forget(dev->rg->group, &dev->wake_op);
+	nvmft_ring_forget(dev->rg->group, &dev->async_op);
 	nvmft_rdma_mem_fini(dev);
 	if (dev->cq)
 		ibv_destroy_cq(dev->cq);
@@ -178,10 +269,12 @@ static void dev_free(struct rdma_dev *dev)
 		ibv_destroy_comp_channel(dev->channel);
 	if (dev->pd)
 		ibv_dealloc_pd(dev->pd);
+	if (dev->ctx)
+		ibv_close_device(dev->ctx);
 	free(dev);
 }
 
-static int dev_create(struct rdma_group *rg, struct ibv_context *ctx, struct rdma_dev **out)
+static int dev_create(struct rdma_group *rg, struct ibv_device *device, struct rdma_dev **out)
 {
 	struct rdma_dev *dev = calloc(1, sizeof(*dev));
 	int ret;
@@ -189,47 +282,33 @@ static int dev_create(struct rdma_group *rg, struct ibv_context *ctx, struct rdm
 	if (!dev)
 		return -ENOMEM;
 	dev->rg = rg;
-	dev->ctx = ctx;
 	LIST_INIT(&dev->rxs);
 	dev->wake_op.prep = wake_prep;
 	dev->wake_op.complete = wake_complete;
-	ret = dev_init(dev);
+	dev->async_op.prep = async_prep;
+	dev->async_op.complete = async_complete;
+	ret = dev_init(dev, device);
 	if (ret) {
 		dev_free(dev);
 		return ret;
 	}
 	LIST_INSERT_HEAD(&rg->devs, dev, link);
 	nvmft_ring_start(rg->group, &dev->wake_op);
+	nvmft_ring_start(rg->group, &dev->async_op);
 	*out = dev;
 	return 0;
 }
 
-/*
- * The device is being removed, and everything of ours on it is gone. librdmacm keeps it open all the same, and a driver
- * that cannot take a device from user space, such as that of soft-RoCE, waits for ever for that to end. So it gets
- * nothing in its place, which librdmacm closes when it sees that the device is no longer there.
- */
-void nvmft_rdma_abandon(const struct ibv_context *ctx)
-{
-	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	if (nothing < 0)
-		return;
-	dup3(nothing, ctx->cmd_fd, O_CLOEXEC);
-	dup3(nothing, ctx->async_fd, O_CLOEXEC);
-	close(nothing);
-}
-
-int nvmft_rdma_dev_get(struct rdma_group *rg, struct ibv_context *ctx, struct rdma_dev **out)
+int nvmft_rdma_dev_get(struct rdma_group *rg, struct ibv_device *device, struct rdma_dev **out)
 {
 	struct rdma_dev *dev;
 	int ret;
 
 	LIST_FOREACH (dev, &rg->devs, link)
-		if (dev->ctx == ctx && !dev->removed)
+		if (dev->ctx->device == device && !dev->dead)
 			break;
 	if (!dev) {
-		ret = dev_create(rg, ctx, &dev);
+		ret = dev_create(rg, device, &dev);
 		if (ret)
 			return ret;
 	}
@@ -238,16 +317,10 @@ int nvmft_rdma_dev_get(struct rdma_group *rg, struct ibv_context *ctx, struct rd
 	return 0;
 }
 
-/* The connection's identifier is still there, so librdmacm has not closed the device. */
 void nvmft_rdma_dev_put(struct rdma_dev *dev)
 {
-	const struct ibv_context *ctx;
-
 	if (--dev->nconns > 0)
 		return;
 	LIST_REMOVE(dev, link);
-	ctx = dev->removed ? dev->ctx : NULL;
 	dev_free(dev);
-	if (ctx)
-		nvmft_rdma_abandon(ctx);
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <liburing.h>
 
@@ -124,6 +126,7 @@ int nvmft_rdma_listen(struct nvmft_transport_port *tp, const struct nvmft_port_c
 	port->tp = tp;
 	port->in_capsule_size = config->in_capsule_size;
 	port->max_depth = config->max_queue_depth;
+	LIST_INIT(&port->watches);
 	atomic_init(&port->users, 1);
 	/* An older caller's structure is shorter. */
 	if (opts)
@@ -216,6 +219,80 @@ static void send_to_group(struct rdma_port *port, const struct arrival *how)
 
 /* ---- events ---- */
 
+/*
+ * librdmacm keeps each device that it has heard of open while the process lives, and a driver that cannot take a device
+ * from user space, such as that of soft-RoCE, waits for ever for that to end. So it gets nothing in its place, which
+ * it closes when it sees that the device is no longer there. Nothing of ours hangs on its context (see dev.c), which
+ * lives while @id does, and its descriptors stay its own: no other file can be hit. It is left with a protection domain
+ * that it cannot give back: 16 bytes of memory.
+ */
+static void abandon(const struct rdma_cm_id *id)
+{
+	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (nothing < 0)
+		return;
+	dup3(nothing, id->verbs->cmd_fd, O_CLOEXEC);
+	dup3(nothing, id->verbs->async_fd, O_CLOEXEC);
+	close(nothing);
+}
+
+static void watch_free(struct rdma_watch *watch)
+{
+	LIST_REMOVE(watch, link);
+	rdma_destroy_id(watch->id);
+	free(watch);
+}
+
+static bool watched(const struct rdma_port *port, const struct ibv_context *verbs)
+{
+	const struct rdma_watch *watch;
+
+	if (port->id && port->id->verbs)
+		return true;
+	LIST_FOREACH (watch, &port->watches, link)
+		if (watch->id->verbs == verbs)
+			return true;
+	return false;
+}
+
+/* Without one, the device can be used all the same, but maybe not be removed before us. */
+static void watch_add(struct rdma_port *port, struct rdma_cm_id *conn_id)
+{
+	union inet_end local = nvmft_rdma_addr(rdma_get_local_addr(conn_id));
+	struct rdma_watch *watch = calloc(1, sizeof(*watch));
+
+	if (!watch)
+		return;
+	if (rdma_create_id(port->channel, &watch->id, port, RDMA_PS_TCP) != 0) {
+		free(watch);
+		return;
+	}
+	LIST_INSERT_HEAD(&port->watches, watch, link);
+	if (local.sa.sa_family == AF_INET6)
+		local.in6.sin6_port = 0;
+	else
+		local.in.sin_port = 0;
+	if (rdma_bind_addr(watch->id, &local.sa) != 0 || watch->id->verbs != conn_id->verbs)
+		watch_free(watch);
+}
+
+/* Listening on all addresses goes on, and takes in the device when it comes back. */
+static void watch_event(struct rdma_port *port, const struct rdma_cm_id *id)
+{
+	struct rdma_watch *watch;
+
+	LIST_FOREACH (watch, &port->watches, link)
+		if (watch->id == id)
+			break;
+	if (!watch)
+		return;
+	nvmft_port_log(port->tp->port, NVMFT_LOG_WARN, "the RDMA device %s is gone",
+		       ibv_get_device_name(id->verbs->device));
+	abandon(id);
+	watch_free(watch);
+}
+
 static void requested(struct rdma_port *port, struct rdma_cm_event *event)
 {
 	const struct rdma_conn_param *param = &event->param.conn;
@@ -227,6 +304,8 @@ static void requested(struct rdma_port *port, struct rdma_cm_event *event)
 
 	/* All its data is copied, and the identifier changes its channel. */
 	rdma_ack_cm_event(event);
+	if (!watched(port, a.id->verbs))
+		watch_add(port, a.id);
 	if (!sts && a.read_depth == 0)
 		sts = RDMA_STS_INVALID_IRD;
 	if (!sts) {
@@ -244,45 +323,42 @@ static void look_again(struct rdma_port *port)
 	nvmft_timer_arm(port->group, &port->retry, RDMA_LISTEN_RETRY_MS * RDMA_NS_PER_MS, 0);
 }
 
-/* The device or its address is gone, maybe to come back. Connections get the time to end before the device is
- * abandoned. */
-static void lost(struct rdma_port *port, enum rdma_cm_event_type event)
-{
-	port->removed |= event == RDMA_CM_EVENT_DEVICE_REMOVAL;
-	if (port->retry.armed)
-		return;
-	nvmft_port_log(port->tp->port, NVMFT_LOG_WARN, "not listening for now: %s",
-		       port->removed ? "the RDMA device is gone" : "the address has changed");
-	look_again(port);
-}
-
 static void close_listener(struct rdma_port *port)
 {
-	if (!port->id)
-		return;
-	if (port->removed && port->id->verbs)
-		nvmft_rdma_abandon(port->id->verbs);
-	rdma_destroy_id(port->id);
+	if (port->id)
+		rdma_destroy_id(port->id);
 	port->id = NULL;
+}
+
+/* The device or its address is gone, maybe to come back. */
+static void lost(struct rdma_port *port, enum rdma_cm_event_type event)
+{
+	bool removed = event == RDMA_CM_EVENT_DEVICE_REMOVAL;
+
+	nvmft_port_log(port->tp->port, NVMFT_LOG_WARN, "not listening for now: %s",
+		       removed ? "the RDMA device is gone" : "the address has changed");
+	if (removed && port->id->verbs)
+		abandon(port->id);
+	close_listener(port);
+	look_again(port);
 }
 
 static void retry(struct nvmft_timer *timer)
 {
 	struct rdma_port *port = rdma_container_of(timer, struct rdma_port, retry);
 
-	close_listener(port);
 	if (open_listener(port) != 0) {
 		look_again(port);
 		return;
 	}
-	port->removed = false;
 	nvmft_port_log(port->tp->port, NVMFT_LOG_INFO, "listening again");
 }
 
 static void event_of_port(struct rdma_port *port, struct rdma_cm_event *event)
 {
 	enum rdma_cm_event_type type = event->event;
-	bool listener = event->id == port->id;
+	const struct rdma_cm_id *id = event->id;
+	bool listener = id == port->id;
 
 	if (type == RDMA_CM_EVENT_CONNECT_REQUEST) {
 		requested(port, event);
@@ -292,6 +368,8 @@ static void event_of_port(struct rdma_port *port, struct rdma_cm_event *event)
 	/* What concerns one that travels to its poll group shows when that wants to accept it. */
 	if (listener && (type == RDMA_CM_EVENT_DEVICE_REMOVAL || type == RDMA_CM_EVENT_ADDR_CHANGE))
 		lost(port, type);
+	else if (type == RDMA_CM_EVENT_DEVICE_REMOVAL)
+		watch_event(port, id);
 }
 
 static void cm_prep(struct nvmft_ring_op *op, struct io_uring_sqe *sqe)
@@ -330,5 +408,7 @@ void nvmft_rdma_accept_stop(struct nvmft_transport_port *tp)
 	nvmft_ring_forget(port->group, &port->cm_op);
 	/* The requests that nobody has looked at go with it. */
 	close_listener(port);
+	while (!LIST_EMPTY(&port->watches))
+		watch_free(LIST_FIRST(&port->watches));
 	port_put(port);
 }

@@ -50,11 +50,18 @@ struct rdma_conn;
 
 /* ---- ports ---- */
 
+/* A listener on all addresses belongs to no device. This hears of the end of one that connections come from. */
+struct rdma_watch {
+	LIST_ENTRY(rdma_watch) link;
+	struct rdma_cm_id *id;
+};
+
 struct rdma_port {
 	struct nvmft_transport_port *tp;
 	struct nvmft_poll_group *group; /* that accepts */
 	struct rdma_event_channel *channel;
 	struct rdma_cm_id *id; /* that listens; NULL while its device is gone */
+	LIST_HEAD(, rdma_watch) watches;
 	struct nvmft_rdma_opts opts;
 	struct sockaddr_storage bound;
 	char traddr[64], trsvcid[16];
@@ -62,7 +69,6 @@ struct rdma_port {
 	uint32_t in_capsule_size;
 	uint32_t max_depth;
 	struct nvmft_ring_op cm_op;
-	bool removed; /* the device of @id */
 	struct nvmft_timer retry;
 	/* The listener, and each connection that travels to its poll group. Never per command. */
 	atomic_uint users;
@@ -106,15 +112,15 @@ LIST_HEAD(rdma_conn_bucket, rdma_conn);
 struct rdma_dev {
 	LIST_ENTRY(rdma_dev) link;
 	struct rdma_group *rg;
-	struct ibv_context *ctx;
+	struct ibv_context *ctx; /* of its own, not librdmacm's */
 	struct ibv_device_attr attr;
 	struct ibv_pd *pd;
 	struct ibv_comp_channel *channel;
 	struct ibv_cq *cq;
 	uint32_t cq_size, cq_used;
-	bool armed;   /* the next completion makes @channel readable */
-	bool removed; /* the device is gone: no new connection uses it */
-	struct nvmft_ring_op wake_op;
+	bool armed; /* the next completion makes @channel readable */
+	bool dead;  /* gone or broken: no new connection uses it */
+	struct nvmft_ring_op wake_op, async_op;
 	struct ibv_mr **mrs; /* by region */
 	uint32_t nmrs;
 	LIST_HEAD(, rdma_rx) rxs;
@@ -175,6 +181,7 @@ struct rdma_conn {
 	struct rdma_group *rg;
 	struct rdma_dev *dev;
 	struct rdma_cm_id *id;
+	struct ibv_qp *qp;
 	struct rdma_rx *rx;
 	LIST_ENTRY(rdma_conn) hash_link;
 	TAILQ_ENTRY(rdma_conn) link; /* rg->dirty */
@@ -233,12 +240,13 @@ int nvmft_rdma_group_up(struct rdma_group *rg); /* for one more connection */
 void nvmft_rdma_group_down(struct rdma_group *rg);
 
 /* dev.c */
-int nvmft_rdma_dev_get(struct rdma_group *rg, struct ibv_context *ctx, struct rdma_dev **dev);
+int nvmft_rdma_dev_get(struct rdma_group *rg, struct ibv_device *device, struct rdma_dev **dev);
 void nvmft_rdma_dev_put(struct rdma_dev *dev);
-void nvmft_rdma_abandon(const struct ibv_context *ctx);
+void nvmft_rdma_dev_dead(struct rdma_dev *dev, const char *why);    /* and its connections */
 int nvmft_rdma_dev_reserve(struct rdma_dev *dev, uint32_t entries); /* of the CQ */
 void nvmft_rdma_dev_unreserve(struct rdma_dev *dev, uint32_t entries);
 int nvmft_rdma_dev_poll(struct rdma_dev *dev);
+void nvmft_rdma_dev_poll_all(struct rdma_dev *dev); /* what is in the CQ now */
 int nvmft_rdma_dev_arm(struct rdma_dev *dev);
 void nvmft_rdma_dev_hash(struct rdma_dev *dev, struct rdma_conn *conn);
 struct rdma_conn *nvmft_rdma_dev_conn(struct rdma_dev *dev, uint32_t qp_num);

@@ -65,7 +65,7 @@ static void chain_post(struct chain *chain)
 {
 	struct ibv_send_wr *bad;
 
-	if (chain->nwr && ibv_post_send(chain->conn->id->qp, chain->wr, &bad) != 0)
+	if (chain->nwr && ibv_post_send(chain->conn->qp, chain->wr, &bad) != 0)
 		nvmft_rdma_conn_dead(chain->conn, "the device takes no work requests");
 }
 
