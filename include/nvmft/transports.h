@@ -50,7 +50,8 @@ struct nvmft_tcp_opts {
  * @size: sizeof(struct nvmft_rdma_opts)
  * @backlog: connection requests that may wait; default 128
  * @receives: most capsules that all I/O queues of a poll group and RDMA device can receive at a time, 32..65536; default 1024.
- *	Hosts that send more have their adapters try again. Less is used while the queues are fewer.
+ *	Hosts that send more have their adapters try again. Less is used while the queues are fewer; queues beyond a quarter of it
+ *	have as many again.
  * @per_queue_receives: each queue has receives of its own, as many as it is deep, instead
  */
 struct nvmft_rdma_opts {

@@ -47,6 +47,7 @@ static void start_drain(struct rdma_conn *conn)
 	struct ibv_send_wr *bad;
 	int ret = ibv_modify_qp(conn->qp, &error, IBV_QP_STATE);
 
+	nvmft_rdma_rx_stop(conn->rx);
 	rdma_disconnect(conn->id);
 	if (ret || conn->dev->dead || ibv_post_send(conn->qp, &wr, &bad) != 0) {
 		nvmft_rdma_conn_drained(conn);
@@ -88,7 +89,7 @@ static void release_resources(struct rdma_conn *conn)
 	if (conn->qp)
 		destroy_qp(conn);
 	if (conn->rx)
-		nvmft_rdma_rx_put(conn->rx);
+		nvmft_rdma_rx_put(conn->rx, conn->depth, conn->accepted);
 	if (conn->sq_size)
 		nvmft_rdma_dev_unreserve(conn->dev, conn->sq_size + 1);
 	nvmft_rdma_tx_release_all(conn);
@@ -152,7 +153,7 @@ void nvmft_rdma_conn_event(struct rdma_conn *conn, enum rdma_cm_event_type event
 
 /* ---- the beginning ---- */
 
-static int conn_open_qp(struct rdma_conn *conn, uint32_t depth, uint32_t wrs)
+static int conn_open_qp(struct rdma_conn *conn, uint32_t wrs)
 {
 	struct ibv_qp_init_attr attr = {
 		.qp_context = conn,
@@ -160,7 +161,7 @@ static int conn_open_qp(struct rdma_conn *conn, uint32_t depth, uint32_t wrs)
 		.recv_cq = conn->dev->cq,
 		.srq = conn->rx->srq,
 		.cap = {.max_send_wr = wrs + 1, /* the last one, of the drain */
-			.max_recv_wr = conn->rx->srq ? 0 : depth,
+			.max_recv_wr = conn->rx->shared ? 0 : conn->rx->cap,
 			.max_send_sge = conn->max_sge,
 			.max_recv_sge = nvmft_rdma_rx_sge(conn->rx),
 			.max_inline_data = sizeof(struct nvmft_cqe)},
@@ -183,7 +184,7 @@ static int conn_qp(struct rdma_conn *conn, uint32_t depth)
 		ret = nvmft_rdma_dev_reserve(conn->dev, wrs + 1);
 		if (ret)
 			return ret;
-		ret = conn_open_qp(conn, depth, wrs);
+		ret = conn_open_qp(conn, wrs);
 		if (!ret) {
 			conn->sq_size = conn->sq_free = wrs;
 			return 0;
@@ -191,6 +192,7 @@ static int conn_qp(struct rdma_conn *conn, uint32_t depth)
 		nvmft_rdma_dev_unreserve(conn->dev, wrs + 1);
 		wrs /= 2;
 		conn->max_sge = conn->max_sge > 4 ? conn->max_sge / 2 : conn->max_sge;
+		conn->max_sge_read = rdma_min(conn->max_sge, conn->max_sge_read);
 	} while (wrs >= SQ_MIN);
 	return ret;
 }
@@ -228,7 +230,7 @@ static int conn_accept(struct rdma_conn *conn, uint32_t depth)
 		.initiator_depth = (uint8_t)conn->read_depth,
 		.rnr_retry_count = 7, /* for ever: the host's receives come back */
 		.qp_num = conn->qp_num,
-		.srq = conn->rx->srq != NULL,
+		.srq = conn->rx->shared,
 	};
 	int ret = conn_ready_qp(conn);
 
@@ -252,7 +254,11 @@ static int conn_setup(struct rdma_conn *conn, struct rdma_port *port, const stru
 		return ret;
 	conn->depth = ask->depth;
 	conn->max_sge = rdma_min(RDMA_MAX_SGE, (uint32_t)conn->dev->attr.max_sge);
+	conn->max_sge_read =
+		rdma_min(conn->max_sge, conn->dev->attr.max_sge_rd > 0 ? (uint32_t)conn->dev->attr.max_sge_rd : 1);
 	conn->read_depth = rdma_min(conn->read_depth, (uint32_t)conn->dev->attr.max_qp_init_rd_atom);
+	if (conn->read_depth == 0)
+		return -EOPNOTSUPP;
 	conn->send_inv = conn->dev->attr.device_cap_flags & IBV_DEVICE_MEM_MGT_EXTENSIONS;
 	ret = nvmft_rdma_rx_get(conn->dev, port, ask->qid == 0, ask->depth, &conn->rx);
 	if (!ret)
@@ -261,8 +267,11 @@ static int conn_setup(struct rdma_conn *conn, struct rdma_port *port, const stru
 		return ret;
 	conn->qp_num = conn->qp->qp_num;
 	nvmft_rdma_dev_hash(conn->dev, conn);
-	ret = nvmft_rdma_rx_start(conn->rx, conn->qp, ask->depth);
-	return ret ? ret : conn_accept(conn, ask->depth);
+	ret = nvmft_rdma_rx_start(conn->rx, conn->qp);
+	if (!ret)
+		ret = conn_accept(conn, ask->depth);
+	conn->accepted = ret == 0;
+	return ret;
 }
 
 static void conn_init(struct rdma_conn *conn, struct nvmft_queue *queue, struct rdma_cm_id *id, uint8_t read_depth)

@@ -44,11 +44,20 @@ static void completed(struct rdma_dev *dev, const struct ibv_wc *wc)
 		nvmft_rdma_sent(conn, wc);
 }
 
+/* What could not be posted waits for its time, or for completions, which may have brought memory. */
+static void post_receives(struct rdma_dev *dev, bool again)
+{
+	struct rdma_rx *rx;
+
+	LIST_FOREACH (rx, &dev->rxs, link)
+		if (!SLIST_EMPTY(&rx->todo) && (again || !rx->retry.armed))
+			nvmft_rdma_rx_post(rx);
+}
+
 int nvmft_rdma_dev_poll(struct rdma_dev *dev)
 {
 	struct ibv_wc wc[RDMA_CQ_BATCH];
-	struct rdma_rx *rx;
-	int n, events = 0;
+	int n = 0, events = 0;
 
 	for (uint32_t round = 0; round < RDMA_CQ_ROUNDS; round++) {
 		n = ibv_poll_cq(dev->cq, RDMA_CQ_BATCH, wc);
@@ -61,9 +70,7 @@ int nvmft_rdma_dev_poll(struct rdma_dev *dev)
 	}
 	if (n < 0)
 		nvmft_rdma_dev_dead(dev, "the RDMA device's completion queue is broken");
-	LIST_FOREACH (rx, &dev->rxs, link)
-		if (!SLIST_EMPTY(&rx->todo) && (events || !rx->retry.armed))
-			nvmft_rdma_rx_post(rx);
+	post_receives(dev, events > 0);
 	return events;
 }
 
@@ -80,6 +87,7 @@ void nvmft_rdma_dev_poll_all(struct rdma_dev *dev)
 			completed(dev, &wc[i]);
 		left -= rdma_min(left, n > 0 ? (uint32_t)n : 0);
 	} while (n > 0 && left);
+	post_receives(dev, true);
 }
 
 /*

@@ -25,6 +25,8 @@
 #define RDMA_ADMIN_RECEIVES 128u
 /* Hosts with full queues find so many receives at least, all together, before they have to ask again (RNR). */
 #define RDMA_DEFAULT_RECEIVES 1024u
+/* A shared receive queue has so many receives per connection at least; others get one of their own. */
+#define RDMA_RX_SHARE 4u
 /* Receives that a device has even while I/O has used up all data memory, so that commands that need none get in. */
 #define RDMA_RX_RESERVE 32u
 #define RDMA_RX_RETRY_MS 10u
@@ -81,8 +83,11 @@ struct rdma_port {
 struct rdma_slot {
 	struct nvmft_iov header;
 	struct nvmft_iov data;       /* base NULL: has to be got first */
-	SLIST_ENTRY(rdma_slot) link; /* rx->todo */
+	uint32_t epoch;              /* rx->epoch when it was posted */
+	SLIST_ENTRY(rdma_slot) link; /* rx->todo or rx->spare */
 };
+
+SLIST_HEAD(rdma_slot_list, rdma_slot);
 
 /* What receives are taken from: a shared receive queue, or the receive queue of one QP. */
 struct rdma_rx {
@@ -90,17 +95,30 @@ struct rdma_rx {
 	struct rdma_dev *dev;
 	uint16_t id; /* in wr_id */
 	bool admin;
-	uint32_t data_len;   /* 0: headers only */
-	struct ibv_srq *srq; /* NULL: of @qp */
-	struct ibv_qp *qp;
+	uint32_t data_len; /* 0: headers only */
+	bool shared;
+	struct ibv_srq *srq; /* if @shared */
+	struct ibv_qp *qp;   /* if not; NULL: not there yet, or at its end */
 	struct rdma_slot *slots;
-	uint32_t nslots, max;
+	uint32_t nslots, cap;
+	uint32_t users; /* connections */
+	uint32_t asked; /* their depths, together */
+	uint32_t max;   /* most receives that they get for them */
 	uint32_t posted;
-	uint32_t beyond;              /* buffers that were taken although I/O has all that it may have */
-	uint32_t users;               /* connections */
-	SLIST_HEAD(, rdma_slot) todo; /* to be posted */
-	struct nvmft_iov *headers;    /* pages of headers */
+	uint32_t reserved;          /* entries of the CQ */
+	uint32_t beyond;            /* buffers that were taken although I/O has all that it may have */
+	struct rdma_slot_list todo; /* to be posted */
+	uint32_t ntodo;
+	struct rdma_slot_list spare; /* without data buffers */
+	struct nvmft_iov *headers;   /* pages of headers */
 	uint32_t nheaders;
+	/*
+	 * A shared receive that a dying connection has begun may never come back (soft-RoCE). Each that dies may have
+	 * begun one, and it is among those that were posted then: the fewer of these are left, the fewer are lost.
+	 */
+	uint32_t epoch;           /* connections that died */
+	uint32_t old;             /* posted before the last of them did */
+	uint32_t lost;            /* at most so many of @posted never come back */
 	struct nvmft_timer retry; /* no buffers for some of @todo */
 };
 
@@ -189,10 +207,11 @@ struct rdma_conn {
 	uint8_t state; /* enum rdma_conn_state */
 	bool dirty;
 	bool hashed;
-	bool up; /* counted in rg->nconns */
+	bool up;       /* counted in rg->nconns */
+	bool accepted; /* the host may have sent something */
 	bool drained;
 	bool send_inv; /* the device can */
-	uint32_t max_sge;
+	uint32_t max_sge, max_sge_read;
 	uint32_t depth;
 	uint32_t unsent; /* responses that the host has not taken yet */
 	uint32_t sq_size, sq_free;
@@ -265,9 +284,10 @@ static inline uint32_t rdma_lkey(const struct rdma_dev *dev, const struct nvmft_
 /* rx.c */
 int nvmft_rdma_rx_get(struct rdma_dev *dev, const struct rdma_port *port, bool admin, uint32_t depth,
 		      struct rdma_rx **rx);
-int nvmft_rdma_rx_start(struct rdma_rx *rx, struct ibv_qp *qp, uint32_t depth); /* the QP is there: post */
-
-void nvmft_rdma_rx_put(struct rdma_rx *rx);
+int nvmft_rdma_rx_start(struct rdma_rx *rx, struct ibv_qp *qp); /* the QP is there: post */
+void nvmft_rdma_rx_stop(struct rdma_rx *rx);                    /* the QP gives receives back: post no more to it */
+/* The QP is gone. @used: it was connected. */
+void nvmft_rdma_rx_put(struct rdma_rx *rx, uint32_t depth, bool used);
 void nvmft_rdma_rx_post(struct rdma_rx *rx); /* what is to be posted */
 void nvmft_rdma_received(struct rdma_dev *dev, const struct ibv_wc *wc);
 uint32_t nvmft_rdma_rx_sge(const struct rdma_rx *rx);

@@ -44,7 +44,7 @@ static int slot_fill(struct rdma_rx *rx, struct rdma_slot *slot)
 	ret = nvmft_buffer_get(group, rx->data_len, false, &slot->data);
 	if (ret == 0)
 		rx->beyond = 0;
-	if (ret != -EAGAIN || rx->posted >= RDMA_RX_RESERVE || rx->beyond >= RDMA_RX_RESERVE)
+	if (ret != -EAGAIN || rx->posted - rx->lost >= RDMA_RX_RESERVE || rx->beyond >= RDMA_RX_RESERVE)
 		return ret;
 	ret = nvmft_buffer_get(group, rx->data_len, true, &slot->data);
 	rx->beyond += ret == 0;
@@ -81,7 +81,7 @@ static int rx_post_batch(struct rdma_rx *rx)
 		n++;
 	}
 	if (n) {
-		int failed = rx->srq ? ibv_post_srq_recv(rx->srq, wr, &bad) : ibv_post_recv(rx->qp, wr, &bad);
+		int failed = rx->shared ? ibv_post_srq_recv(rx->srq, wr, &bad) : ibv_post_recv(rx->qp, wr, &bad);
 
 		if (failed) {
 			n = (uint32_t)(bad - wr);
@@ -89,8 +89,11 @@ static int rx_post_batch(struct rdma_rx *rx)
 		}
 	}
 	rx->posted += n;
-	while (n-- > 0)
+	rx->ntodo -= n;
+	while (n-- > 0) {
+		SLIST_FIRST(&rx->todo)->epoch = rx->epoch;
 		SLIST_REMOVE_HEAD(&rx->todo, link);
+	}
 	return ret;
 }
 
@@ -98,6 +101,8 @@ void nvmft_rdma_rx_post(struct rdma_rx *rx)
 {
 	int ret = 0;
 
+	if (!rx->shared && !rx->qp)
+		return;
 	while (!SLIST_EMPTY(&rx->todo) && !ret)
 		ret = rx_post_batch(rx);
 	/* No memory, which comes back with I/O, or a device in trouble, which ends its connections. */
@@ -108,6 +113,33 @@ void nvmft_rdma_rx_post(struct rdma_rx *rx)
 static void retry(struct nvmft_timer *timer)
 {
 	nvmft_rdma_rx_post(rdma_container_of(timer, struct rdma_rx, retry));
+}
+
+static uint32_t rx_wanted(const struct rdma_rx *rx)
+{
+	return rdma_min(rx->asked, rx->max) + rx->lost;
+}
+
+static void todo_add(struct rdma_rx *rx, struct rdma_slot *slot)
+{
+	SLIST_INSERT_HEAD(&rx->todo, slot, link);
+	rx->ntodo++;
+}
+
+/* A receive that is back: again, unless connections are fewer now. */
+static void slot_back(struct rdma_rx *rx, struct rdma_slot *slot)
+{
+	rx->posted--;
+	if (slot->epoch != rx->epoch)
+		rx->lost = rdma_min(rx->lost, --rx->old);
+	if (rx->posted + rx->ntodo < rx_wanted(rx)) {
+		todo_add(rx, slot);
+		return;
+	}
+	if (slot->data.base)
+		nvmft_buffer_put(rx->dev->rg->group, &slot->data);
+	slot->data.base = NULL;
+	SLIST_INSERT_HEAD(&rx->spare, slot, link);
 }
 
 /* ---- what arrives ---- */
@@ -173,12 +205,11 @@ void nvmft_rdma_received(struct rdma_dev *dev, const struct ibv_wc *wc)
 	if (!rx)
 		return;
 	slot = &rx->slots[wc->wr_id >> WR_SLOT_SHIFT];
-	rx->posted--;
 	if (conn && wc->status != IBV_WC_SUCCESS)
 		nvmft_rdma_conn_dead(conn, wc->status == IBV_WC_WR_FLUSH_ERR ? NULL : ibv_wc_status_str(wc->status));
 	else if (conn && conn->state != RDMA_CONN_DRAINING)
 		capsule(conn, slot, wc->byte_len);
-	SLIST_INSERT_HEAD(&rx->todo, slot, link);
+	slot_back(rx, slot);
 }
 
 /* ---- from the first connection to the last ---- */
@@ -196,39 +227,77 @@ static int headers_add(struct rdma_rx *rx)
 	return ret;
 }
 
-/* For one more connection: its depth, as far as there may be so many. */
-static int rx_grow(struct rdma_rx *rx, uint32_t more)
+static struct rdma_slot *slot_new(struct rdma_rx *rx)
 {
-	uint32_t wanted = more < rx->max - rx->nslots ? rx->nslots + more : rx->max;
+	struct rdma_slot *slot = &rx->slots[rx->nslots];
+	uint32_t at = rx->nslots % HEADERS_PER_PAGE;
 
-	while (rx->nslots < wanted) {
-		struct rdma_slot *slot = &rx->slots[rx->nslots];
-		uint32_t at = rx->nslots % HEADERS_PER_PAGE;
+	if (rx->nslots == rx->cap || (at == 0 && headers_add(rx)))
+		return NULL;
+	slot->header = rx->headers[rx->nslots / HEADERS_PER_PAGE];
+	slot->header.base = (uint8_t *)slot->header.base + at * SQE_LEN;
+	slot->header.len = SQE_LEN;
+	rx->nslots++;
+	return slot;
+}
 
-		if (at == 0 && headers_add(rx))
-			return -ENOMEM;
-		slot->header = rx->headers[rx->nslots / HEADERS_PER_PAGE];
-		slot->header.base = (uint8_t *)slot->header.base + at * SQE_LEN;
-		slot->header.len = SQE_LEN;
-		SLIST_INSERT_HEAD(&rx->todo, slot, link);
-		rx->nslots++;
-	}
-	return 0;
+static struct rdma_slot *slot_take(struct rdma_rx *rx)
+{
+	struct rdma_slot *slot = SLIST_FIRST(&rx->spare);
+
+	if (!slot)
+		return slot_new(rx);
+	SLIST_REMOVE_HEAD(&rx->spare, link);
+	return slot;
+}
+
+/* There are connections more, or one less that may have begun a receive. */
+static void rx_fill(struct rdma_rx *rx)
+{
+	uint32_t wanted = rx_wanted(rx);
+	struct rdma_slot *slot;
+
+	if (wanted > rx->reserved && nvmft_rdma_dev_reserve(rx->dev, wanted - rx->reserved) == 0)
+		rx->reserved = wanted;
+	wanted = rdma_min(wanted, rx->reserved);
+	while (rx->posted + rx->ntodo < wanted && (slot = slot_take(rx)))
+		todo_add(rx, slot);
+	nvmft_rdma_rx_post(rx);
 }
 
 static int rx_srq(struct rdma_rx *rx)
 {
-	struct ibv_srq_init_attr attr = {.attr = {.max_wr = rx->max, .max_sge = nvmft_rdma_rx_sge(rx)}};
+	struct ibv_srq_init_attr attr = {.attr = {.max_wr = rx->cap, .max_sge = nvmft_rdma_rx_sge(rx)}};
 
 	rx->srq = ibv_create_srq(rx->dev->pd, &attr);
 	return rx->srq ? 0 : -errno;
 }
 
-static uint32_t rx_max(const struct rdma_dev *dev, const struct rdma_port *port, bool admin, uint32_t depth)
+/* One that has too many connections, or may have lost too many receives, gets no new ones: it ends with those it has.
+ */
+static bool rx_takes_more(const struct rdma_rx *rx)
 {
-	if (port->opts.per_queue_receives)
-		return rdma_min(depth, (uint32_t)dev->attr.max_qp_wr);
-	return rdma_min(admin ? RDMA_ADMIN_RECEIVES : port->opts.receives, (uint32_t)dev->attr.max_srq_wr);
+	return rx->users < rx->max / RDMA_RX_SHARE && rx->lost <= rx->max / RDMA_RX_SHARE;
+}
+
+/* What is lost when no more connections come, and then each that there is. */
+static uint32_t most_lost(uint32_t max)
+{
+	return 2 * (max / RDMA_RX_SHARE) + 1;
+}
+
+static void rx_size(struct rdma_rx *rx, const struct rdma_port *port, uint32_t depth)
+{
+	uint32_t room = (uint32_t)rx->dev->attr.max_srq_wr;
+
+	if (!rx->shared) {
+		rx->cap = rx->max = rdma_min(depth, (uint32_t)rx->dev->attr.max_qp_wr);
+		return;
+	}
+	rx->max = rx->admin ? RDMA_ADMIN_RECEIVES : port->opts.receives;
+	while (rx->max > 1 && rx->max + most_lost(rx->max) > room)
+		rx->max -= rx->max / 8 + 1;
+	rx->cap = rx->max + most_lost(rx->max);
 }
 
 /* A number that no other has: those of gone receive queues may be in completions still. */
@@ -257,7 +326,7 @@ static void rx_free(struct rdma_rx *rx)
 			nvmft_buffer_put(group, &rx->slots[i].data);
 	for (uint32_t i = 0; i < rx->nheaders; i++)
 		nvmft_buffer_put(group, &rx->headers[i]);
-	nvmft_rdma_dev_unreserve(rx->dev, rx->max);
+	nvmft_rdma_dev_unreserve(rx->dev, rx->reserved);
 	free(rx->headers);
 	free(rx->slots);
 	free(rx);
@@ -274,17 +343,14 @@ static int rx_create(struct rdma_dev *dev, const struct rdma_port *port, bool ad
 	rx->dev = dev;
 	rx->admin = admin;
 	rx->data_len = admin ? RDMA_ADMIN_IN_CAPSULE : port->in_capsule_size;
-	rx->max = rx_max(dev, port, admin, depth);
+	rx->shared = !port->opts.per_queue_receives;
+	rx_size(rx, port, depth);
 	rx->retry.fn = retry;
 	SLIST_INIT(&rx->todo);
-	rx->slots = calloc(rx->max, sizeof(*rx->slots));
-	ret = rx->slots ? nvmft_rdma_dev_reserve(dev, rx->max) : -ENOMEM;
-	if (ret) {
-		free(rx->slots);
-		free(rx);
-		return ret;
-	}
-	if (!port->opts.per_queue_receives)
+	SLIST_INIT(&rx->spare);
+	rx->slots = calloc(rx->cap, sizeof(*rx->slots));
+	ret = rx->slots ? 0 : -ENOMEM;
+	if (!ret && rx->shared)
 		ret = rx_srq(rx);
 	if (ret) {
 		rx_free(rx);
@@ -304,7 +370,8 @@ int nvmft_rdma_rx_get(struct rdma_dev *dev, const struct rdma_port *port, bool a
 	int ret;
 
 	LIST_FOREACH (rx, &dev->rxs, link)
-		if (rx->srq && !port->opts.per_queue_receives && rx->admin == admin && rx->data_len == data_len)
+		if (rx->shared && !port->opts.per_queue_receives && rx->admin == admin && rx->data_len == data_len &&
+		    rx_takes_more(rx))
 			break;
 	if (!rx) {
 		ret = rx_create(dev, port, admin, depth, &rx);
@@ -312,26 +379,36 @@ int nvmft_rdma_rx_get(struct rdma_dev *dev, const struct rdma_port *port, bool a
 			return ret;
 	}
 	rx->users++;
+	rx->asked += depth;
 	*out = rx;
 	return 0;
 }
 
-int nvmft_rdma_rx_start(struct rdma_rx *rx, struct ibv_qp *qp, uint32_t depth)
+int nvmft_rdma_rx_start(struct rdma_rx *rx, struct ibv_qp *qp)
 {
-	int ret = rx_grow(rx, depth);
-
-	if (ret)
-		return ret;
-	if (!rx->srq)
+	if (!rx->shared)
 		rx->qp = qp;
-	nvmft_rdma_rx_post(rx);
-	return 0;
+	rx_fill(rx);
+	return rx->nslots ? 0 : -ENOMEM;
 }
 
-void nvmft_rdma_rx_put(struct rdma_rx *rx)
+void nvmft_rdma_rx_stop(struct rdma_rx *rx)
 {
-	if (--rx->users > 0)
+	rx->qp = NULL;
+}
+
+void nvmft_rdma_rx_put(struct rdma_rx *rx, uint32_t depth, bool used)
+{
+	if (--rx->users == 0) {
+		LIST_REMOVE(rx, link);
+		rx_free(rx);
 		return;
-	LIST_REMOVE(rx, link);
-	rx_free(rx);
+	}
+	rx->asked -= depth;
+	if (used) {
+		rx->epoch++;
+		rx->old = rx->posted;
+		rx->lost = rdma_min(rdma_min(rx->lost + 1, rx->old), rx->cap - rx->max);
+	}
+	rx_fill(rx);
 }

@@ -69,6 +69,12 @@ static void chain_post(struct chain *chain)
 		nvmft_rdma_conn_dead(chain->conn, "the device takes no work requests");
 }
 
+/* The next chain of this pass goes on with a command that this one has no place for. */
+static bool goes_on(const struct chain *chain)
+{
+	return chain->conn->sq_free > 0 && chain_full(chain);
+}
+
 /* ---- data ---- */
 
 static void data_rewind(struct rdma_req *rreq, uint32_t len)
@@ -88,10 +94,11 @@ static void add_data_wr(struct chain *chain, struct rdma_req *rreq, enum ibv_wr_
 	const struct rdma_piece *piece = &rreq->sgl.piece[rreq->next_piece];
 	struct ibv_send_wr *wr = chain_add(chain, rreq, opcode, RDMA_WR_DATA);
 	uint32_t want = rdma_min(rdma_min(piece->len - rreq->piece_off, rreq->left), RDMA_MAX_MSG);
+	int most = (int)(opcode == IBV_WR_RDMA_READ ? chain->conn->max_sge_read : chain->conn->max_sge);
 
 	wr->wr.rdma.remote_addr = piece->addr + rreq->piece_off;
 	wr->wr.rdma.rkey = piece->key;
-	while (want && (uint32_t)wr->num_sge < chain->conn->max_sge) {
+	while (want && wr->num_sge < most) {
 		const struct nvmft_iov *iov = &rreq->request->iov[rreq->next_iov];
 		uint32_t n = rdma_min(want, iov->len - rreq->iov_off);
 
@@ -135,6 +142,8 @@ static void post_response(struct chain *chain, struct rdma_req *rreq)
 		add_data_wr(chain, rreq, IBV_WR_RDMA_WRITE);
 	if (!rreq->left && has_room(chain))
 		add_send(chain, rreq);
+	if (!rreq->sent && goes_on(chain))
+		return;
 	chain_signal_last(chain);
 	rreq->where = RDMA_REQ_SENT;
 	TAILQ_REMOVE(&conn->txq, rreq, link);
@@ -151,6 +160,8 @@ static void post_read(struct chain *chain, struct rdma_req *rreq)
 		add_data_wr(chain, rreq, IBV_WR_RDMA_READ);
 		conn->reads++;
 	}
+	if (rreq->left && conn->reads < conn->read_depth && goes_on(chain))
+		return;
 	chain_signal_last(chain);
 	rreq->where = RDMA_REQ_READ;
 	TAILQ_REMOVE(&conn->fetchq, rreq, link);

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* NVMe/RDMA's sending and reading against a send queue that the test plays. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "tx.c"
+
+#define POSTED 256
+#define PIECES 4u
+
+static struct ibv_send_wr posted[POSTED]; /* not over yet, in order; the sizes of sg_list[0] are copied */
+static uint32_t nposted, most_posted;
+static unsigned int doorbells, released, executed, dead, sends, writes, reads, signals;
+static char memory[65536];
+
+static int post_send(struct ibv_qp *qp, struct ibv_send_wr *wr, struct ibv_send_wr **bad)
+{
+	(void)qp;
+	(void)bad;
+	doorbells++;
+	for (; wr; wr = wr->next) {
+		posted[nposted++] = *wr;
+		sends += wr->opcode == IBV_WR_SEND || wr->opcode == IBV_WR_SEND_WITH_INV;
+		writes += wr->opcode == IBV_WR_RDMA_WRITE;
+		reads += wr->opcode == IBV_WR_RDMA_READ;
+		signals += (wr->send_flags & IBV_SEND_SIGNALED) != 0;
+	}
+	if (nposted > most_posted)
+		most_posted = nposted;
+	return 0;
+}
+
+static struct ibv_context context = {.ops = {.post_send = post_send}};
+static struct ibv_qp qp = {.context = &context};
+
+/* ---- neighbours ---- */
+
+static struct rdma_conn conn;
+
+void *nvmft_queue_priv(struct nvmft_queue *queue)
+{
+	(void)queue;
+	return &conn;
+}
+
+void nvmft_rdma_conn_dirty(struct rdma_conn *c)
+{
+	c->dirty = true;
+}
+
+void nvmft_rdma_conn_dead(struct rdma_conn *c, const char *why)
+{
+	(void)why;
+	if (c->state != RDMA_CONN_DRAINING)
+		dead++;
+	c->state = RDMA_CONN_DRAINING;
+}
+
+void nvmft_rdma_conn_drained(struct rdma_conn *c)
+{
+	c->drained = true;
+}
+
+void nvmft_request_release(struct nvmft_request *request)
+{
+	(void)request;
+	released++;
+}
+
+void nvmft_request_execute(struct nvmft_request *request)
+{
+	(void)request;
+	executed++;
+}
+
+const char *ibv_wc_status_str(enum ibv_wc_status status)
+{
+	(void)status;
+	return "";
+}
+
+/* ---- the world ---- */
+
+static struct world {
+	struct nvmft_request request[32];
+	struct rdma_req rreq[32];
+	struct nvmft_iov iov[32][PIECES];
+} w;
+
+static int setup(void **state)
+{
+	static struct ibv_mr mr, *mrs[] = {&mr};
+	static struct rdma_dev dev;
+
+	(void)state;
+	dev.mrs = mrs;
+	memset(&w, 0, sizeof(w));
+	conn = (struct rdma_conn){.dev = &dev,
+				  .qp = &qp,
+				  .state = RDMA_CONN_LIVE,
+				  .max_sge = 4,
+				  .max_sge_read = 4,
+				  .depth = 32,
+				  .sq_size = 64,
+				  .sq_free = 64,
+				  .read_depth = 16};
+	TAILQ_INIT(&conn.txq);
+	TAILQ_INIT(&conn.fetchq);
+	TAILQ_INIT(&conn.posted);
+	nposted = most_posted = doorbells = released = executed = dead = sends = writes = reads = signals = 0;
+	return 0;
+}
+
+/* A command that moves @pieces pages of ours and as many of the host's. */
+static struct nvmft_request *command(unsigned int i, enum nvmft_dir dir, uint32_t ours, uint32_t theirs)
+{
+	struct nvmft_request *request = &w.request[i];
+	struct rdma_req *rreq = &w.rreq[i];
+
+	request->priv = rreq;
+	rreq->request = request;
+	request->dir = dir;
+	request->sgl = NVMFT_SGL_KEYED;
+	request->iov = w.iov[i];
+	request->iovcnt = ours;
+	request->data_len = 4096 * PIECES;
+	for (uint32_t k = 0; k < ours; k++)
+		w.iov[i][k] = (struct nvmft_iov){memory, 4096 * PIECES / ours, 0};
+	rreq->sgl.n = (uint8_t)theirs;
+	for (uint32_t k = 0; k < theirs; k++)
+		rreq->sgl.piece[k] = (struct rdma_piece){k << 20, 4096 * PIECES / theirs, k};
+	return request;
+}
+
+/* The device is ready with all that was posted. */
+static void complete_all(void)
+{
+	uint32_t n = nposted;
+
+	nposted = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		struct ibv_wc wc = {.wr_id = posted[i].wr_id, .status = IBV_WC_SUCCESS};
+
+		if (posted[i].send_flags & IBV_SEND_SIGNALED)
+			nvmft_rdma_sent(&conn, &wc);
+	}
+}
+
+static void until_idle(void)
+{
+	do {
+		conn.dirty = false;
+		nvmft_rdma_tx_flush(&conn);
+		complete_all();
+	} while (conn.dirty);
+}
+
+/* ---- tests ---- */
+
+static void a_pass_is_one_doorbell_and_a_signal_per_command(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 8; i++)
+		nvmft_rdma_respond(command(i, NVMFT_DIR_TO_HOST, 1, 1));
+	for (unsigned int i = 8; i < 12; i++)
+		nvmft_rdma_fetch(command(i, NVMFT_DIR_FROM_HOST, 1, 1));
+	nvmft_rdma_tx_flush(&conn);
+	assert_int_equal(doorbells, 1);
+	assert_int_equal(signals, 12);
+	assert_int_equal(writes, 8);
+	assert_int_equal(sends, 8);
+	assert_int_equal(reads, 4);
+	complete_all();
+	assert_int_equal(released, 8);
+	assert_int_equal(executed, 4);
+}
+
+static void responses_wait_for_room_in_the_send_queue(void **state)
+{
+	(void)state;
+	conn.sq_size = conn.sq_free = 3;
+	for (unsigned int i = 0; i < 16; i++)
+		nvmft_rdma_respond(command(i, NVMFT_DIR_TO_HOST, 1, 1));
+	until_idle();
+	assert_int_equal(released, 16);
+	assert_int_equal(sends, 16);
+	assert_int_equal(writes, 16);
+	assert_true(most_posted <= 3);
+	assert_int_equal(conn.sq_free, 3);
+	assert_int_equal(conn.unsent, 0);
+}
+
+static void data_that_does_not_fit_goes_in_parts_before_its_response(void **state)
+{
+	(void)state;
+	conn.sq_size = conn.sq_free = 3;
+	nvmft_rdma_respond(command(0, NVMFT_DIR_TO_HOST, 1, PIECES));
+	nvmft_rdma_tx_flush(&conn);
+	assert_int_equal(writes, 3);
+	assert_int_equal(sends, 0);
+	assert_int_equal(signals, 1);
+	complete_all();
+	assert_int_equal(released, 0);
+	nvmft_rdma_tx_flush(&conn);
+	assert_int_equal(writes, 4);
+	assert_int_equal(sends, 1);
+	assert_int_equal(posted[0].wr.rdma.remote_addr, 3 << 20);
+	complete_all();
+	assert_int_equal(released, 1);
+	assert_int_equal(conn.sq_free, 3);
+}
+
+static void no_more_reads_than_the_host_answers(void **state)
+{
+	(void)state;
+	conn.read_depth = 3;
+	for (unsigned int i = 0; i < 4; i++)
+		nvmft_rdma_fetch(command(i, NVMFT_DIR_FROM_HOST, 1, PIECES));
+	until_idle();
+	assert_int_equal(executed, 4);
+	assert_int_equal(reads, 4 * PIECES);
+	assert_int_equal(most_posted, 3);
+	assert_int_equal(conn.reads, 0);
+}
+
+static void responses_pass_reads_that_wait(void **state)
+{
+	(void)state;
+	conn.read_depth = 1;
+	for (unsigned int i = 0; i < 4; i++)
+		nvmft_rdma_fetch(command(i, NVMFT_DIR_FROM_HOST, 1, 1));
+	nvmft_rdma_respond(command(4, NVMFT_DIR_TO_HOST, 1, 1));
+	nvmft_rdma_tx_flush(&conn);
+	assert_int_equal(sends, 1);
+	assert_int_equal(reads, 1);
+}
+
+static void pieces_of_ours_beyond_the_devices_limit_are_split(void **state)
+{
+	(void)state;
+	conn.max_sge = 2;
+	conn.max_sge_read = 1;
+	nvmft_rdma_respond(command(0, NVMFT_DIR_TO_HOST, PIECES, 1));
+	nvmft_rdma_fetch(command(1, NVMFT_DIR_FROM_HOST, PIECES, 1));
+	until_idle();
+	assert_int_equal(writes, PIECES / 2);
+	assert_int_equal(reads, PIECES);
+	assert_int_equal(released, 1);
+	assert_int_equal(executed, 1);
+}
+
+static void a_pass_with_more_than_a_chain_holds_goes_out_whole(void **state)
+{
+	(void)state;
+	conn.max_sge = 16;
+	conn.sq_size = conn.sq_free = 256;
+	for (unsigned int i = 0; i < 32; i++)
+		nvmft_rdma_respond(command(i, NVMFT_DIR_TO_HOST, 1, PIECES));
+	nvmft_rdma_tx_flush(&conn);
+	complete_all();
+	assert_int_equal(released, 32);
+	assert_int_equal(conn.sq_free, 256);
+}
+
+static void after_an_error_each_command_is_released_once(void **state)
+{
+	struct ibv_wc wc = {.status = IBV_WC_REM_ACCESS_ERR};
+
+	(void)state;
+	conn.sq_size = conn.sq_free = 5;
+	for (unsigned int i = 0; i < 8; i++)
+		nvmft_rdma_respond(command(i, NVMFT_DIR_TO_HOST, 1, 1));
+	for (unsigned int i = 8; i < 12; i++)
+		nvmft_rdma_fetch(command(i, NVMFT_DIR_FROM_HOST, 1, 1));
+	nvmft_rdma_tx_flush(&conn);
+	wc.wr_id = posted[0].wr_id;
+	nvmft_rdma_sent(&conn, &wc);
+	complete_all();
+	nvmft_rdma_tx_flush(&conn);
+	assert_int_equal(dead, 1);
+	assert_int_equal(doorbells, 1);
+	assert_int_equal(released, 0);
+	nvmft_rdma_tx_release_all(&conn);
+	assert_int_equal(released, 12);
+	assert_int_equal(executed, 0);
+}
+
+static void a_host_that_takes_no_responses_is_given_up(void **state)
+{
+	(void)state;
+	conn.depth = 8;
+	for (unsigned int i = 0; i < 16; i++)
+		nvmft_rdma_respond(command(i, NVMFT_DIR_NONE, 1, 1));
+	assert_int_equal(dead, 0);
+	nvmft_rdma_respond(command(16, NVMFT_DIR_NONE, 1, 1));
+	assert_int_equal(dead, 1);
+}
+
+static void a_fetch_is_given_up_only_before_its_reads(void **state)
+{
+	struct nvmft_request *request = command(0, NVMFT_DIR_FROM_HOST, 1, 2);
+
+	(void)state;
+	conn.read_depth = 1;
+	nvmft_rdma_fetch(request);
+	nvmft_rdma_tx_flush(&conn);
+	assert_int_equal(nvmft_rdma_fetch_abort(request), -EBUSY);
+	complete_all();
+	assert_int_equal(nvmft_rdma_fetch_abort(request), -EBUSY);
+	nvmft_rdma_fetch(command(1, NVMFT_DIR_FROM_HOST, 1, 1));
+	assert_int_equal(nvmft_rdma_fetch_abort(&w.request[1]), 0);
+	until_idle();
+	assert_int_equal(executed, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, setup)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_pass_is_one_doorbell_and_a_signal_per_command),
+		TEST(responses_wait_for_room_in_the_send_queue),
+		TEST(data_that_does_not_fit_goes_in_parts_before_its_response),
+		TEST(no_more_reads_than_the_host_answers),
+		TEST(responses_pass_reads_that_wait),
+		TEST(pieces_of_ours_beyond_the_devices_limit_are_split),
+		TEST(a_pass_with_more_than_a_chain_holds_goes_out_whole),
+		TEST(after_an_error_each_command_is_released_once),
+		TEST(a_host_that_takes_no_responses_is_given_up),
+		TEST(a_fetch_is_given_up_only_before_its_reads),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
