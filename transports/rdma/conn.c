@@ -257,7 +257,8 @@ static int conn_setup(struct rdma_conn *conn, struct rdma_port *port, const stru
 	conn->max_sge_read =
 		rdma_min(conn->max_sge, conn->dev->attr.max_sge_rd > 0 ? (uint32_t)conn->dev->attr.max_sge_rd : 1);
 	conn->read_depth = rdma_min(conn->read_depth, (uint32_t)conn->dev->attr.max_qp_init_rd_atom);
-	if (conn->read_depth == 0)
+	/* iWARP reads only into memory that hosts may write, which ours never is. */
+	if (conn->read_depth == 0 || conn->id->verbs->device->transport_type == IBV_TRANSPORT_IWARP)
 		return -EOPNOTSUPP;
 	conn->send_inv = conn->dev->attr.device_cap_flags & IBV_DEVICE_MEM_MGT_EXTENSIONS;
 	ret = nvmft_rdma_rx_get(conn->dev, port, ask->qid == 0, ask->depth, &conn->rx);

@@ -56,6 +56,9 @@ int nvmft_rdma_region_add(struct nvmft_transport_group *tg, const struct nvmft_r
 		return ret;
 	rg->regions[region->index] = *region;
 	LIST_FOREACH (dev, &rg->devs, link) {
+		/* What is at its end must not keep others from memory, and needs none. */
+		if (dev->dead)
+			continue;
 		ret = dev_register(dev, region);
 		if (ret) {
 			nvmft_rdma_region_remove(tg, region);

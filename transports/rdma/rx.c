@@ -101,7 +101,7 @@ void nvmft_rdma_rx_post(struct rdma_rx *rx)
 {
 	int ret = 0;
 
-	if (!rx->shared && !rx->qp)
+	if ((!rx->shared && !rx->qp) || rx->dev->dead)
 		return;
 	while (!SLIST_EMPTY(&rx->todo) && !ret)
 		ret = rx_post_batch(rx);
