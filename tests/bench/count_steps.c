@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * count_steps [-p FILE] run PROGRAM ARGUMENT...    what PROGRAM executes between its marks (ssd.h)
- * count_steps [-p FILE] attach TID TIMES           a running thread, from one io_uring_enter() that submits something
- * to the one TIMES later, so that what is counted are whole rounds
+ * count_steps [-p FILE] [-l NAME] run PROGRAM ARGUMENT...    what PROGRAM executes between its marks (ssd.h)
+ * count_steps [-p FILE] [-l NAME] attach TID TIMES           a running thread, from one io_uring_enter() that submits
+ * something to the one TIMES later, so that what is counted are whole rounds
  *
  * Counts instructions and system calls in user space by single steps, which needs no counters of the processor and no
  * valgrind, hence works in an emulated guest too. Prints one line of JSON; -p writes how often each address was
- * executed.
+ * executed; -l also counts the instructions of the files whose path contains NAME: a library without those it calls.
  *
  * A string instruction with a repeat prefix stops once for each repetition, but counts once.
  */
@@ -56,6 +56,11 @@ static struct counts counts;
 static uint64_t rounds_wanted; /* of attach; 0: marks decide */
 static bool rounds_over;
 static FILE *profile;
+static const char *library;
+static struct range {
+	uint64_t begin, end;
+} ranges[16]; /* of @library */
+static uint32_t nranges;
 
 static void die(const char *what)
 {
@@ -171,20 +176,33 @@ static bool step(pid_t tid)
 	}
 }
 
-/* By which the addresses of the profile can be told. */
-static void write_maps(pid_t tid)
+static void add_range(const char *line)
 {
-	static bool written;
+	struct range range;
+
+	if (nranges < sizeof(ranges) / sizeof(ranges[0]) && strstr(line, library) &&
+	    sscanf(line, "%" SCNx64 "-%" SCNx64, &range.begin, &range.end) == 2)
+		ranges[nranges++] = range;
+}
+
+/* By which addresses can be told. */
+static void read_maps(pid_t tid)
+{
+	static bool done;
 	char name[64], line[512];
 	FILE *maps;
 
-	if (!profile || written)
+	if (done)
 		return;
-	written = true;
+	done = true;
 	snprintf(name, sizeof(name), "/proc/%d/maps", tid);
 	maps = fopen(name, "r");
-	while (maps && fgets(line, sizeof(line), maps))
-		fputs(line, profile);
+	while (maps && fgets(line, sizeof(line), maps)) {
+		if (profile)
+			fputs(line, profile);
+		if (library)
+			add_range(line);
+	}
 	if (maps)
 		fclose(maps);
 }
@@ -226,7 +244,7 @@ static int run(char **argv)
 		if (stop > 0)
 			continue;
 		/* At a mark, which is behind us now. */
-		write_maps(pid);
+		read_maps(pid);
 		step(pid);
 	}
 	return 0;
@@ -239,7 +257,7 @@ static int attach(pid_t tid, uint64_t times)
 		die("attach");
 	if (wait_stop(tid) < 0)
 		return 1;
-	write_maps(tid);
+	read_maps(tid);
 	stay(tid);
 	step(tid);
 	ptrace(PTRACE_DETACH, tid, NULL, NULL);
@@ -254,30 +272,44 @@ static void write_profile(void)
 	fclose(profile);
 }
 
+static uint64_t in_library(void)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < PLACES; i++)
+		for (uint32_t r = 0; r < nranges; r++)
+			if (places[i].pc >= ranges[r].begin && places[i].pc < ranges[r].end)
+				n += places[i].count;
+	return n;
+}
+
 int main(int argc, char **argv)
 {
-	int ret = 2;
+	int ret = 2, opt;
 
-	if (argc > 2 && !strcmp(argv[1], "-p")) {
-		profile = fopen(argv[2], "w");
-		if (!profile)
-			die(argv[2]);
-		argv += 2;
-		argc -= 2;
+	while ((opt = getopt(argc, argv, "+p:l:")) != -1) {
+		if (opt == 'p')
+			profile = fopen(optarg, "w");
+		if (opt == 'p' && !profile)
+			die(optarg);
+		if (opt == 'l')
+			library = optarg;
 	}
+	argc -= optind - 1;
+	argv += optind - 1;
 	if (argc > 2 && !strcmp(argv[1], "run"))
 		ret = run(argv + 2);
 	else if (argc == 4 && !strcmp(argv[1], "attach"))
 		ret = attach((pid_t)atoi(argv[2]), strtoull(argv[3], NULL, 10));
 	else
-		fprintf(stderr, "Usage: count_steps [-p FILE] run PROGRAM ARGUMENT... | attach TID TIMES\n");
+		fprintf(stderr, "Usage: count_steps [-p FILE] [-l NAME] run PROGRAM ARGUMENT... | attach TID TIMES\n");
 	if (ret)
 		return ret;
 	if (profile)
 		write_profile();
 	printf("{\"instructions\": %" PRIu64 ", \"syscalls\": %" PRIu64 ", \"enters\": %" PRIu64
-	       ", \"submitted\": %" PRIu64 "}\n",
-	       counts.instructions, counts.syscalls, counts.enters, counts.submitted);
+	       ", \"submitted\": %" PRIu64 ", \"library\": %" PRIu64 "}\n",
+	       counts.instructions, counts.syscalls, counts.enters, counts.submitted, in_library());
 	return 0;
 }
 #endif

@@ -86,12 +86,12 @@ static int add_subsystem(struct lb_target *lb, const char *kind, uint64_t bytes)
 	return rc ? rc : nvmft_port_link(lb->port, subsystem);
 }
 
-int lb_start(struct lb_target *lb, const struct nvmft_transport_ops *transport, const char *kind, uint64_t bytes)
+int lb_start(struct lb_target *lb, const struct nvmft_transport_ops *transport, const char *traddr, const char *kind,
+	     uint64_t bytes)
 {
 	struct nvmft_target_opts opts = {
 		.size = sizeof(opts), .log = {.write = write_log}, .log_level = NVMFT_LOG_WARN};
-	struct nvmft_port_opts port = {
-		.size = sizeof(port), .transport = transport, .traddr = "127.0.0.1", .trsvcid = "0"};
+	struct nvmft_port_opts port = {.size = sizeof(port), .transport = transport, .traddr = traddr, .trsvcid = "0"};
 	int rc;
 
 	memset(lb, 0, sizeof(*lb));

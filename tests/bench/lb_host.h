@@ -16,9 +16,10 @@ struct lb_target {
 	uint16_t cntlid;
 };
 
-/* @kind: "null", "memory", "nvme:/dev/ngXnY" or "vfio:ADDRESS/NSID"; a device has its own size. Each returns 0 or
- * -errno. */
-int lb_start(struct lb_target *lb, const struct nvmft_transport_ops *transport, const char *kind, uint64_t bytes);
+/* @kind: "null", "memory", "nvme:/dev/ngXnY" or "vfio:ADDRESS/NSID"; a device has its own size. @traddr: with a port of
+ * the kernel's choice. Each returns 0 or -errno. */
+int lb_start(struct lb_target *lb, const struct nvmft_transport_ops *transport, const char *traddr, const char *kind,
+	     uint64_t bytes);
 
 /* Connect a queue over loopback; the admin queue's controller is enabled too. */
 int lb_connect(struct lb_target *lb, uint16_t qid, uint16_t sqsize, struct nvmft_loopback_queue **queue);

@@ -97,7 +97,7 @@ static struct io *make_ios(struct load *load, unsigned int depth)
 static int open_queue(struct lb_target *lb, const char *kind, unsigned int depth, struct nvmft_loopback_queue **queue)
 {
 	struct nvmft_loopback_queue *admin;
-	int rc = lb_start(lb, nvmft_transport_loopback(), kind, NS_BYTES);
+	int rc = lb_start(lb, nvmft_transport_loopback(), "127.0.0.1", kind, NS_BYTES);
 
 	if (!rc)
 		rc = lb_connect(lb, 0, 31, &admin);
@@ -170,7 +170,7 @@ static int bench_queues(unsigned int count, uint16_t sqsize)
 	uint64_t before;
 	double seconds;
 	unsigned int i;
-	int rc = lb_start(&lb, nvmft_transport_loopback(), "null", NS_BYTES);
+	int rc = lb_start(&lb, nvmft_transport_loopback(), "127.0.0.1", "null", NS_BYTES);
 
 	if (!rc)
 		rc = lb_connect(&lb, 0, 31, &queue);
@@ -198,7 +198,7 @@ static int bench_start(void)
 	struct load load = {0};
 	struct lb_target lb;
 	struct io *ios = make_ios(&load, 1);
-	int rc = lb_start(&lb, nvmft_transport_loopback(), "memory", NS_BYTES);
+	int rc = lb_start(&lb, nvmft_transport_loopback(), "127.0.0.1", "memory", NS_BYTES);
 
 	if (!rc)
 		rc = lb_connect(&lb, 0, 31, &admin);
