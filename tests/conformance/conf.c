@@ -9,7 +9,7 @@
 
 #define BUF_LEN (CONF_MAX_IO + 8192)
 
-/* Each over loopback and over TCP. */
+/* Each over loopback and TCP; with CONF_ALL in the environment over every transport. */
 static const struct conf_kind kinds[] = {
 	{CONF_NULL, CONF_BARE, 512},           {CONF_NULL, CONF_LOG, 4096},    {CONF_NULL, CONF_POOR, 512},
 	{CONF_MEMORY, CONF_BARE, 512},         {CONF_MEMORY, CONF_BARE, 4096}, {CONF_MEMORY, CONF_LOG, 512},
@@ -21,13 +21,16 @@ static const struct conf_kind kinds[] = {
 	{CONF_THREAD, CONF_LATE, 512},
 };
 
-/* These over the variants of TCP, too: what lends, what waits for a ring, what completes late, what is copied. */
+/* These over the variants of TCP and over RDMA, too: what lends, what waits for a ring, what completes late, what is
+ * copied. */
 static const struct conf_kind varied[] = {
 	{CONF_MEMORY, CONF_BARE, 512},
 	{CONF_MEMORY, CONF_POOR, 512},
 	{CONF_FILE, CONF_BARE, 512},
 	{CONF_THREAD, CONF_BARE, 4096},
 };
+
+static const size_t nkinds = sizeof(kinds) / sizeof(kinds[0]), nvaried = sizeof(varied) / sizeof(varied[0]);
 
 /* Where there is a device to test; of its block size. */
 static const enum conf_wrap device_wraps[] = {CONF_BARE, CONF_LOG, CONF_POOR, CONF_LATE};
@@ -350,10 +353,24 @@ static void plan_device(struct plan *plan, enum conf_base base, uint32_t block_s
 	}
 }
 
+/* Over every transport, or over the one that TH_TRANSPORT names. */
+static void plan_transports(struct plan *plan)
+{
+	const char *only = getenv("TH_TRANSPORT");
+
+	for (unsigned int t = TH_LOOPBACK; t < TH_TRANSPORTS; t++) {
+		bool all = t == TH_LOOPBACK || t == TH_TCP || getenv("CONF_ALL");
+
+		if ((only && strcmp(only, th_transport_names[t]) != 0) || !th_present((enum th_transport)t))
+			continue;
+		for (size_t k = 0; k < (all ? nkinds : nvaried); k++)
+			plan_kind(plan, all ? &kinds[k] : &varied[k], (enum th_transport)t);
+	}
+}
+
 int conf_run(const char *area, const struct conf_test *tests, size_t n)
 {
-	size_t nkinds = sizeof(kinds) / sizeof(kinds[0]), nvaried = sizeof(varied) / sizeof(varied[0]);
-	size_t most = n * (nkinds * 2 + nvaried * TH_TRANSPORTS);
+	size_t most = n * nkinds * TH_TRANSPORTS;
 	struct plan plan = {tests, n, calloc(most, sizeof(*plan.all)), calloc(most, sizeof(*plan.cells)), 0};
 	enum conf_base base;
 	uint32_t block_size;
@@ -363,13 +380,7 @@ int conf_run(const char *area, const struct conf_test *tests, size_t n)
 		plan_device(&plan, base, block_size);
 		failed = _cmocka_run_group_tests(area, plan.all, plan.n, NULL, NULL);
 	} else if (plan.all && plan.cells) {
-		for (size_t k = 0; k < nkinds; k++)
-			plan_kind(&plan, &kinds[k], TH_LOOPBACK);
-		for (size_t k = 0; k < nkinds; k++)
-			plan_kind(&plan, &kinds[k], TH_TCP);
-		for (unsigned int t = TH_TCP + 1; t < TH_TRANSPORTS; t++)
-			for (size_t k = 0; k < nvaried; k++)
-				plan_kind(&plan, &varied[k], (enum th_transport)t);
+		plan_transports(&plan);
 		failed = _cmocka_run_group_tests(area, plan.all, plan.n, NULL, NULL);
 	}
 	free(plan.all);

@@ -3,7 +3,7 @@
 #define NVMFT_TESTS_HOST_H
 
 /*
- * A synchronous host over the loopback transport or over NVMe/TCP, for tests of everything behind a transport.
+ * A synchronous host over the loopback transport, NVMe/TCP or NVMe/RDMA, for tests of everything behind a transport.
  *
  *   static void test_read(void **state)
  *   {
@@ -23,7 +23,7 @@
  *
  * Functions without "try" fail the running CMocka test when they cannot do what they say. Time is a fake clock that only
  * th_advance_ms() moves. The thread of the test drives every poll group, unless opts.threaded asks for one thread per
- * group. Hosts over TCP are driven by the thread of the test in any case: it is the only one that may call the helper.
+ * group. Hosts over TCP and RDMA are driven by the thread of the test in any case: only it may call the helper.
  * The helper itself never allocates, so that allocations may be made to fail under it.
  */
 
@@ -74,7 +74,10 @@ enum {
 #define TH_SC_CAP_EXCEEDED 0x081
 #define TH_SC_COMPARE_FAILED 0x285
 
-/* What hosts connect through. The TCP ones are socket pairs that nvmft_tcp_serve() is given. */
+/*
+ * What hosts connect through. The TCP ones are socket pairs that nvmft_tcp_serve() is given. The RDMA ones want a device,
+ * with its address in TH_RDMA_ADDR in the environment; see th_present().
+ */
 enum th_transport {
 	TH_USUAL,       /* what TH_TRANSPORT in the environment says, e.g. "tcp-r2t"; else loopback */
 	TH_LOOPBACK,    /* "loopback" */
@@ -83,6 +86,9 @@ enum th_transport {
 	TH_TCP_R2T,     /* "tcp-r2t": no data in the capsules of I/O queues, and H2CData of 8 KiB at most */
 	TH_TCP_NOFLOW,  /* "tcp-noflow": no SQ flow control, thus C2HData that says SUCCESS */
 	TH_TCP_PIECES,  /* "tcp-pieces": the host sends a few bytes now and then, and the target's socket takes little */
+	TH_RDMA,        /* "rdma": data in the capsule where it fits, else one keyed block */
+	TH_RDMA_PIECES, /* "rdma-pieces": no data in capsules, but segments of keyed blocks; receives for each queue */
+	TH_RDMA_INVALIDATE, /* "rdma-invalidate": keys that the responses invalidate */
 	TH_TRANSPORTS,
 };
 
@@ -95,7 +101,8 @@ enum th_transport {
  * @tick_ns: what th_poll() adds to it in each call; default nothing. Not in a threaded world.
  * @transport: what th->port is
  * @target: further options of the target; log, now_ns and time_ctx are overwritten
- * @port: further options of the port; transport is overwritten, and for TCP transport_opts and traddr
+ * @port: further options of the port; transport is overwritten, for TCP transport_opts and traddr, for RDMA traddr and
+ *	trsvcid
  */
 struct th_opts {
 	unsigned int groups;
@@ -126,6 +133,8 @@ struct th {
 	enum th_transport transport; /* of the port, never TH_USUAL */
 	uint32_t in_capsule;         /* bytes of data in a capsule of an I/O queue */
 	TAILQ_HEAD(, th_queue) tcp_queues;
+	LIST_HEAD(, th_rdma) rdma_conns;
+	_Atomic(struct nvmft_poll_group *) place; /* where the next connection over RDMA goes */
 	struct th_group groups[TH_GROUPS_MAX];
 	unsigned int ngroups;
 	bool threaded;
@@ -142,6 +151,9 @@ struct th {
 
 /* As in TH_TRANSPORT. */
 extern const char *const th_transport_names[TH_TRANSPORTS];
+
+/* Whether there can be a world of @transport: those over RDMA want a device. */
+bool th_present(enum th_transport transport);
 
 /* Skip the running test, because of @reason, unless that is what a world of @transport has. */
 void th_loopback_only(enum th_transport transport, const char *reason);
@@ -232,6 +244,9 @@ struct th_queue {
 	atomic_bool disconnected; /* the connection has ended */
 	struct nvmft_cqe cqe;     /* of the last th_exec() */
 	struct th_tcp tcp;
+	bool over_rdma;
+	struct th_rdma *rdma; /* rdma.h; NULL: closed */
+	uint32_t rdma_in_capsule;
 };
 
 /*
@@ -243,7 +258,7 @@ int th_connect(struct th *t, struct th_queue *queue, const struct nvmft_loopback
 void th_disconnect(struct th_queue *queue);
 /* The same without waiting. */
 void th_disconnect_begin(struct th_queue *queue);
-/* TCP only. The connection is lost without a word, whatever is on its way. */
+/* TCP and RDMA. The connection is lost without a word, whatever is on its way. */
 void th_kill(struct th_queue *queue);
 /* TCP only. Receive nothing as long as @deaf, so that responses get stuck. */
 void th_deaf(struct th_queue *queue, bool deaf);
@@ -271,7 +286,7 @@ struct th_cmd {
 	struct nvmft_cqe cqe;
 	nvmft_status status; /* without More and CRD; with DNR */
 	atomic_bool done;
-	/* optional, on the group's thread, over TCP on the test's, when all of the above is set */
+	/* optional, on the group's thread, over TCP and RDMA on the test's, when all of the above is set */
 	void (*on_done)(struct th_cmd *cmd);
 	struct th_tcp_cmd tcp;
 };

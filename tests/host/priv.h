@@ -45,6 +45,11 @@ static inline uint32_t get32(const uint8_t *p)
 /* queue.c: cmd->cqe is there. */
 void th_cmd_finish(struct th_cmd *cmd);
 
+/* queue.c: Connect on a new connection, with further connect attributes. Returns as th_connect(). */
+int th_exec_connect(struct th_queue *queue, const struct nvmft_loopback_opts *opts, uint8_t cattr);
+/* Data goes out if the opcode, or for a fabrics command its type, ends with 01b. */
+bool th_has_data_out(const struct nvmft_loopback_cmd *lc);
+
 /* tcp.c */
 bool th_tcp_is(struct nvmft_port *port);
 /* Complete the options of a port for t->transport; @tcp is where they point. */
@@ -69,5 +74,18 @@ static inline bool th_tcp_queue(const struct th_queue *queue)
 /* tcp_rx.c: receive what there is. Returns the number of events. */
 int th_tcp_receive(struct th_queue *queue);
 void th_tcp_receive_next(struct th_tcp *tcp);
+
+/* rdma.c, or no_rdma.c */
+bool th_rdma_present(void);
+bool th_rdma_is(struct nvmft_port *port);
+void th_rdma_port_opts(struct th *t, struct nvmft_port_opts *po, struct nvmft_rdma_opts *rdma);
+int th_rdma_connect(struct th_queue *queue, const struct nvmft_loopback_opts *opts);
+/* @wait: until the controller has closed its side, too. */
+void th_rdma_disconnect(struct th_queue *queue, bool wait);
+void th_rdma_submit(struct th_cmd *cmd);
+void th_rdma_die(struct th_queue *queue);
+int th_rdma_poll(struct th *t);
+/* The target is gone: close what it has not. */
+void th_rdma_quit(struct th *t);
 
 #endif

@@ -70,6 +70,8 @@ int th_connect(struct th *t, struct th_queue *queue, const struct nvmft_loopback
 	th_sync(t);
 	if (th_tcp_is(ca.opts.port))
 		return th_tcp_connect(queue, &ca.opts);
+	if (th_rdma_is(ca.opts.port))
+		return th_rdma_connect(queue, &ca.opts);
 	th_on_group(t, queue->group, do_connect, &ca);
 	if (ca.err == 0)
 		th_wait_flag(t, &queue->connected);
@@ -90,7 +92,9 @@ static void do_disconnect(void *arg)
 
 void th_disconnect_begin(struct th_queue *queue)
 {
-	if (th_tcp_queue(queue))
+	if (queue->over_rdma)
+		th_rdma_disconnect(queue, false);
+	else if (th_tcp_queue(queue))
 		th_tcp_disconnect(queue);
 	else
 		th_on_group(queue->t, queue->group, do_disconnect, queue);
@@ -98,11 +102,25 @@ void th_disconnect_begin(struct th_queue *queue)
 
 void th_disconnect(struct th_queue *queue)
 {
+	if (queue->over_rdma) {
+		th_rdma_disconnect(queue, true);
+		return;
+	}
 	th_disconnect_begin(queue);
 	th_wait_flag(queue->t, &queue->disconnected);
 	/* Over TCP the controller ends its side of the connection a moment after that. */
 	if (th_tcp_queue(queue) && !queue->t->threaded)
 		th_settle(queue->t);
+}
+
+void th_kill(struct th_queue *queue)
+{
+	if (queue->over_rdma) {
+		th_rdma_die(queue);
+		return;
+	}
+	assert_true(th_tcp_queue(queue));
+	th_tcp_die(queue);
 }
 
 /* ---- commands ---- */
@@ -129,6 +147,8 @@ static void submit_here(struct th_cmd *cmd)
 {
 	if (atomic_load(&cmd->queue->disconnected))
 		cmd->error = -ENOTCONN;
+	else if (cmd->queue->over_rdma)
+		th_rdma_submit(cmd);
 	else if (th_tcp_queue(cmd->queue))
 		th_tcp_submit(cmd);
 	else
@@ -154,6 +174,12 @@ static void prepare(struct th_queue *queue, struct th_cmd *cmd, const struct nvm
 	atomic_store(&cmd->done, false);
 }
 
+/* Not the poll group's. */
+static bool of_this_thread(const struct th_queue *queue)
+{
+	return queue->over_rdma || th_tcp_queue(queue);
+}
+
 static void submit_call(struct nvmft_call *call)
 {
 	submit_here((struct th_cmd *)(void *)((char *)call - offsetof(struct th_cmd, call)));
@@ -162,7 +188,7 @@ static void submit_call(struct nvmft_call *call)
 void th_submit_cid(struct th_queue *queue, struct th_cmd *cmd, const struct nvmft_sqe *sqe, void *data, size_t len)
 {
 	prepare(queue, cmd, sqe, data, len);
-	if (!queue->t->threaded || th_tcp_queue(queue)) {
+	if (!queue->t->threaded || of_this_thread(queue)) {
 		submit_here(cmd);
 		return;
 	}
@@ -207,7 +233,7 @@ void th_submit_many(struct th_queue *queue, struct th_cmd *cmds, const struct nv
 		numbered.cid = next_cid(queue);
 		prepare(queue, &cmds[i], &numbered, data[i], lens[i]);
 	}
-	if (th_tcp_queue(queue))
+	if (of_this_thread(queue))
 		do_many(&m);
 	else
 		th_on_group(queue->t, queue->group, do_many, &m);
@@ -227,6 +253,53 @@ nvmft_status th_exec(struct th_queue *queue, const struct nvmft_sqe *sqe, void *
 	th_wait_cmd(&cmd);
 	queue->cqe = cmd.cqe;
 	return cmd.status;
+}
+
+/* ---- Connect, over transports that leave it to the host ---- */
+
+bool th_has_data_out(const struct nvmft_loopback_cmd *lc)
+{
+	uint8_t kind = lc->sqe.bytes[0] == 0x7f ? lc->sqe.bytes[4] : lc->sqe.bytes[0];
+
+	return (kind & 3) == 1 && lc->data_len > 0;
+}
+
+static void connect_data(uint8_t *data, const struct nvmft_loopback_opts *opts)
+{
+	static const uint8_t zero[16];
+
+	memcpy(data, opts->hostid, 16);
+	if (memcmp(data, zero, 16) == 0)
+		memset(data, 0xff, 16);
+	put16(data + 16, opts->qid == 0 && !opts->cntlid ? 0xffff : opts->cntlid);
+	memcpy(data + 256, opts->subnqn, strlen(opts->subnqn));
+	if (opts->hostnqn)
+		memcpy(data + 512, opts->hostnqn, strlen(opts->hostnqn));
+	else
+		snprintf((char *)data + 512, 256, "nqn.2014-08.org.nvmexpress:uuid:%08x-%04x-%04x-%04x-%08x%04x",
+			 be32toh(get32(data)), be16toh(get16(data + 4)), be16toh(get16(data + 6)),
+			 be16toh(get16(data + 8)), be32toh(get32(data + 10)), be16toh(get16(data + 14)));
+}
+
+int th_exec_connect(struct th_queue *queue, const struct nvmft_loopback_opts *opts, uint8_t cattr)
+{
+	uint32_t sqsize = opts->sqsize ? opts->sqsize : opts->qid ? 127 : 31;
+	uint8_t data[1024] = {0};
+	struct nvmft_sqe sqe;
+
+	connect_data(data, opts);
+	th_sqe_fabrics(&sqe, 0x01);
+	sqe.cdw10 = htole32((uint32_t)opts->qid << 16);
+	sqe.cdw11 = htole32((uint32_t)(opts->cattr | cattr) << 16 | sqsize);
+	sqe.cdw12 = htole32(opts->kato_ms);
+	th_exec(queue, &sqe, data, sizeof(data));
+	if (atomic_load(&queue->disconnected))
+		return -ECONNRESET;
+	if (queue->cqe.status)
+		return le16toh(queue->cqe.status) >> 1;
+	queue->cntlid = (uint16_t)le32toh(queue->cqe.dw0);
+	queue->next_cid = 0;
+	return 0;
 }
 
 /* ---- a controller ---- */

@@ -205,20 +205,12 @@ static int send_some(struct th_queue *queue)
 	return events;
 }
 
-/* Data goes out if the opcode, or for a fabrics command its type, ends with 01b. */
-static bool has_data_out(const struct nvmft_loopback_cmd *lc)
-{
-	uint8_t kind = lc->sqe.bytes[0] == 0x7f ? lc->sqe.bytes[4] : lc->sqe.bytes[0];
-
-	return (kind & 3) == 1 && lc->data_len > 0;
-}
-
 void th_tcp_submit(struct th_cmd *cmd)
 {
 	struct th_tcp *tcp = &cmd->queue->tcp;
 	uint8_t *sqe = cmd->tcp.header + 8;
 	uint32_t len = (uint32_t)cmd->lc.data_len;
-	bool in_capsule = has_data_out(&cmd->lc) && len <= tcp->in_capsule;
+	bool in_capsule = th_has_data_out(&cmd->lc) && len <= tcp->in_capsule;
 
 	memcpy(sqe, cmd->lc.sqe.bytes, 64);
 	sqe[1] = (uint8_t)((sqe[1] & 0x3f) | 0x40);
@@ -306,40 +298,12 @@ static int open_connection(struct th_queue *queue, struct nvmft_port *port)
 	return tcp->fd < 0 ? -ECONNREFUSED : 0;
 }
 
-static void connect_data(uint8_t *data, const struct nvmft_loopback_opts *opts)
+static int connect_queue(struct th_queue *queue, const struct nvmft_loopback_opts *opts)
 {
-	static const uint8_t zero[16];
+	uint8_t cattr = queue->t->transport == TH_TCP_NOFLOW ? CATTR_NO_FLOW : 0;
 
-	memcpy(data, opts->hostid, 16);
-	if (memcmp(data, zero, 16) == 0)
-		memset(data, 0xff, 16);
-	put16(data + 16, opts->qid == 0 && !opts->cntlid ? 0xffff : opts->cntlid);
-	memcpy(data + 256, opts->subnqn, strlen(opts->subnqn));
-	if (opts->hostnqn)
-		memcpy(data + 512, opts->hostnqn, strlen(opts->hostnqn));
-	else
-		snprintf((char *)data + 512, 256, "nqn.2014-08.org.nvmexpress:uuid:%08x-%04x-%04x-%04x-%08x%04x",
-			 be32toh(get32(data)), be16toh(get16(data + 4)), be16toh(get16(data + 6)),
-			 be16toh(get16(data + 8)), be32toh(get32(data + 10)), be16toh(get16(data + 14)));
-}
-
-static int exec_connect(struct th_queue *queue, const struct nvmft_loopback_opts *opts)
-{
-	uint32_t sqsize = opts->sqsize ? opts->sqsize : opts->qid ? 127 : 31;
-	uint32_t cattr = opts->cattr | (queue->t->transport == TH_TCP_NOFLOW ? CATTR_NO_FLOW : 0u);
-	uint8_t data[1024] = {0};
-	struct nvmft_sqe sqe;
-
-	connect_data(data, opts);
-	th_sqe_fabrics(&sqe, 0x01);
-	sqe.cdw10 = htole32((uint32_t)opts->qid << 16);
-	sqe.cdw11 = htole32(cattr << 16 | sqsize);
-	sqe.cdw12 = htole32(opts->kato_ms);
-	queue->tcp.no_flow = cattr & CATTR_NO_FLOW;
-	th_exec(queue, &sqe, data, sizeof(data));
-	if (queue->tcp.fd < 0)
-		return -ECONNRESET;
-	return le16toh(queue->cqe.status) >> 1;
+	queue->tcp.no_flow = (opts->cattr | cattr) & CATTR_NO_FLOW;
+	return th_exec_connect(queue, opts, cattr);
 }
 
 int th_tcp_connect(struct th_queue *queue, const struct nvmft_loopback_opts *opts)
@@ -356,14 +320,12 @@ int th_tcp_connect(struct th_queue *queue, const struct nvmft_loopback_opts *opt
 	if (!queue->status)
 		queue->status = open_connection(queue, opts->port);
 	if (!queue->status)
-		queue->status = exec_connect(queue, opts);
+		queue->status = connect_queue(queue, opts);
 	if (queue->status) {
 		th_tcp_die(queue);
 		atomic_store(&queue->disconnected, true);
 		return queue->status;
 	}
-	queue->cntlid = (uint16_t)le32toh(queue->cqe.dw0);
-	queue->next_cid = 0;
 	if (queue->qid)
 		tcp->in_capsule = queue->t->in_capsule;
 	atomic_store(&queue->connected, true);
@@ -375,10 +337,4 @@ void th_tcp_disconnect(struct th_queue *queue)
 	if (queue->tcp.fd >= 0)
 		shutdown(queue->tcp.fd, SHUT_WR);
 	queue->tcp.deaf = false;
-}
-
-void th_kill(struct th_queue *queue)
-{
-	assert_true(th_tcp_queue(queue));
-	th_tcp_die(queue);
 }

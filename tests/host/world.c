@@ -14,6 +14,8 @@
 #include <cmocka.h>
 
 #define WAIT_MS 10000
+/* Nothing is on its way over RDMA when nothing has come for so long. */
+#define SETTLE_MS 25
 
 static uint64_t real_ms(void)
 {
@@ -117,7 +119,7 @@ int th_poll(struct th *t)
 	int events = 0;
 
 	if (t->threaded)
-		return th_tcp_poll(t);
+		return th_tcp_poll(t) + th_rdma_poll(t);
 	atomic_fetch_add(&t->now_ns, t->tick_ns);
 	for (unsigned int i = 0; i < t->ngroups; i++) {
 		int n = nvmft_poll(t->groups[i].group, 0);
@@ -126,7 +128,7 @@ int th_poll(struct th *t)
 			fail_msg("nvmft_poll: %d", n);
 		events += n;
 	}
-	return events + th_tcp_poll(t);
+	return events + th_tcp_poll(t) + th_rdma_poll(t);
 }
 
 bool th_wait(struct th *t, bool (*cond)(void *arg), void *arg, unsigned int ms)
@@ -156,9 +158,16 @@ void th_wait_flag(struct th *t, const atomic_bool *flag)
 void th_settle(struct th *t)
 {
 	uint64_t end = real_ms() + WAIT_MS;
+	uint64_t quiet = real_ms() + SETTLE_MS;
 
-	for (unsigned int idle = 0; idle < 8;) {
+	/* What is on its way between two queue pairs is in the hands of the device or, for soft-RoCE, of other threads.
+	 */
+	for (unsigned int idle = 0; idle < 8 || (!LIST_EMPTY(&t->rdma_conns) && real_ms() < quiet);) {
 		idle = th_poll(t) ? 0 : idle + 1;
+		if (!idle)
+			quiet = real_ms() + SETTLE_MS;
+		else if (idle > 8)
+			sched_yield();
 		if (real_ms() > end)
 			fail_msg("never idle");
 	}
@@ -263,12 +272,14 @@ static void quit(struct th *t)
 	if (err)
 		fail_msg("nvmft_target_destroy: %d", err);
 	th_tcp_poll(t); /* hears of the last ends */
+	th_rdma_quit(t);
 	pthread_mutex_destroy(&t->log_lock);
 	t->target = NULL;
 }
 
-const char *const th_transport_names[TH_TRANSPORTS] = {"usual",   "loopback",   "tcp",       "tcp-digests",
-						       "tcp-r2t", "tcp-noflow", "tcp-pieces"};
+const char *const th_transport_names[TH_TRANSPORTS] = {"usual",       "loopback",       "tcp",        "tcp-digests",
+						       "tcp-r2t",     "tcp-noflow",     "tcp-pieces", "rdma",
+						       "rdma-pieces", "rdma-invalidate"};
 
 static enum th_transport choose_transport(enum th_transport wanted)
 {
@@ -284,6 +295,16 @@ static enum th_transport choose_transport(enum th_transport wanted)
 	return TH_LOOPBACK;
 }
 
+static bool over_rdma(enum th_transport transport)
+{
+	return transport >= TH_RDMA;
+}
+
+bool th_present(enum th_transport transport)
+{
+	return !over_rdma(choose_transport(transport)) || th_rdma_present();
+}
+
 void th_loopback_only(enum th_transport transport, const char *reason)
 {
 	transport = choose_transport(transport);
@@ -297,11 +318,14 @@ static int add_port(struct th *t, const struct th_opts *opts)
 {
 	struct nvmft_port_opts po = opts->port;
 	struct nvmft_tcp_opts tcp;
+	struct nvmft_rdma_opts rdma;
 
 	po.size = sizeof(po);
 	t->transport = choose_transport(opts->transport);
 	if (t->transport == TH_LOOPBACK)
 		po.transport = nvmft_transport_loopback();
+	else if (over_rdma(t->transport))
+		th_rdma_port_opts(t, &po, &rdma);
 	else
 		th_tcp_port_opts(t, &po, &tcp);
 	return nvmft_port_add(t->target, &po, &t->port);
@@ -316,6 +340,7 @@ int th_try_start(struct th *t, const struct th_opts *opts)
 	opts = opts ? opts : &none;
 	memset(t, 0, sizeof(*t));
 	TAILQ_INIT(&t->tcp_queues);
+	LIST_INIT(&t->rdma_conns);
 	pthread_mutex_init(&t->log_lock, NULL);
 	atomic_store(&t->now_ns, opts->start_ns ? opts->start_ns : 3600ull * 1000000000);
 	t->tick_ns = opts->tick_ns;

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Connections of a host over RDMA, from rdma_create_id() to rdma_destroy_id(). */
+#include "rdma.h"
+
+#include <arpa/inet.h>
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "priv.h"
+
+#define DEPTH 32u
+/* More commands than a queue takes, so that this can be tried. */
+#define SLOTS_BEYOND 8u
+/* A SEND, and the binding of a memory window. */
+#define WRS_PER_SLOT 2u
+#define CM_TIMEOUT_MS 5000
+#define WAIT_MS 10000
+/* Reads by the controller that are answered at a time. */
+#define READS 16
+#define RNR_FOR_EVER 7
+
+static struct sockaddr_storage address_of(struct th *t, struct nvmft_port *port)
+{
+	const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
+	struct sockaddr_storage ss = {.ss_family = AF_UNSPEC};
+	char traddr[256], trsvcid[32];
+	struct addrinfo *info;
+
+	(void)t;
+	nvmft_port_address(port, traddr, trsvcid);
+	assert_int_equal(getaddrinfo(traddr, trsvcid, &hints, &info), 0);
+	memcpy(&ss, info->ai_addr, info->ai_addrlen);
+	freeaddrinfo(info);
+	return ss;
+}
+
+/* ---- memory ---- */
+
+static void memory_init(struct th_rdma *r)
+{
+	uint32_t slot_len = 64 + r->in_capsule;
+	size_t len;
+	void *memory;
+
+	r->nslots = r->ask.depth + SLOTS_BEYOND;
+	r->slots = calloc(r->nslots, sizeof(*r->slots));
+	len = (size_t)r->nslots * slot_len + (size_t)r->ask.receives * 64;
+	assert_non_null(r->slots);
+	assert_int_equal(posix_memalign(&memory, 4096, len), 0);
+	r->memory = memory;
+	for (uint32_t i = 0; i < r->nslots; i++)
+		r->slots[i].capsule = r->memory + (size_t)i * slot_len;
+	r->mr = ibv_reg_mr(r->id->pd, memory, len, IBV_ACCESS_LOCAL_WRITE);
+	assert_non_null(r->mr);
+}
+
+struct ibv_mr *th_rdma_register(struct th_rdma *r, void *data, size_t len, bool write)
+{
+	unsigned int access = IBV_ACCESS_MW_BIND | IBV_ACCESS_REMOTE_READ;
+	struct ibv_mr *mr;
+
+	if (write)
+		access |= IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE;
+	mr = ibv_reg_mr(r->id->pd, data, len, access);
+	if (!mr)
+		fail_msg("ibv_reg_mr of %zu bytes: %s", len, strerror(errno));
+	return mr;
+}
+
+uint32_t th_rdma_bind(struct th_rdma *r, struct ibv_mr *mr, struct ibv_mw *mw, bool write)
+{
+	unsigned int access = IBV_ACCESS_REMOTE_READ | (write ? IBV_ACCESS_REMOTE_WRITE : 0u);
+	struct ibv_send_wr wr = {
+		.wr_id = TH_WR_BIND,
+		.opcode = IBV_WR_BIND_MW,
+		.send_flags = IBV_SEND_SIGNALED,
+		.bind_mw = {.mw = mw,
+			    .rkey = ibv_inc_rkey(mw->rkey),
+			    .bind_info = {.mr = mr,
+					  .addr = (uintptr_t)mr->addr,
+					  .length = mr->length,
+					  .mw_access_flags = access}},
+	};
+	struct ibv_send_wr *bad;
+
+	assert_int_equal(ibv_post_send(r->id->qp, &wr, &bad), 0);
+	mw->rkey = wr.bind_mw.rkey;
+	return mw->rkey;
+}
+
+/* ---- queue pair ---- */
+
+static void qp_init(struct th_rdma *r)
+{
+	uint32_t wrs = (r->ask.depth + SLOTS_BEYOND) * WRS_PER_SLOT;
+	struct ibv_qp_init_attr attr = {
+		.cap = {.max_send_wr = wrs, .max_recv_wr = r->ask.receives, .max_send_sge = 1, .max_recv_sge = 1},
+		.qp_type = IBV_QPT_RC,
+	};
+
+	r->cq = ibv_create_cq(r->id->verbs, (int)(wrs + r->ask.receives), NULL, NULL, 0);
+	assert_non_null(r->cq);
+	attr.send_cq = r->cq;
+	attr.recv_cq = r->cq;
+	assert_int_equal(rdma_create_qp(r->id, NULL, &attr), 0);
+	if (r->ask.half) {
+		r->qp = r->id->qp;
+		r->id->qp = NULL;
+	}
+	memory_init(r);
+	if (!r->ask.half)
+		th_rdma_fill_receives(r);
+}
+
+/* ---- events ---- */
+
+struct event_wait {
+	struct th_rdma *r;
+	enum rdma_cm_event_type before;
+};
+
+static bool event_came(void *arg)
+{
+	const struct event_wait *w = arg;
+
+	return w->r->ended || w->r->event != w->before;
+}
+
+/* Drive until an event takes the place of the last; true if it is @wanted. */
+static bool wait_event(struct th_rdma *r, enum rdma_cm_event_type before, enum rdma_cm_event_type wanted)
+{
+	struct event_wait w = {r, before};
+
+	if (!th_wait(r->t, event_came, &w, WAIT_MS))
+		fail_msg("no %s; log:\n%s", rdma_event_str(wanted), r->t->log);
+	return r->event == wanted;
+}
+
+/* ---- opening ---- */
+
+static void ask_defaults(struct th_rdma *r)
+{
+	if (!r->ask.depth)
+		r->ask.depth = DEPTH;
+	if (!r->ask.receives)
+		r->ask.receives = r->ask.depth + 1;
+	r->in_capsule = r->ask.in_capsule ? r->ask.in_capsule : TH_RDMA_ADMIN_IN_CAPSULE;
+}
+
+static void ask_bytes(const struct th_rdma_ask *ask, uint8_t bytes[32])
+{
+	memset(bytes, 0, 32);
+	put16(bytes + 2, ask->qid);
+	put16(bytes + 4, ask->receives);
+	put16(bytes + 6, ask->depth - 1);
+	put16(bytes + 8, ask->cntlid);
+}
+
+static int start_connect(struct th_rdma *r)
+{
+	uint8_t bytes[32];
+	struct rdma_conn_param param = {
+		.private_data = r->ask.private_data ? r->ask.private_data : bytes,
+		.private_data_len = r->ask.private_data ? r->ask.private_len : sizeof(bytes),
+		.responder_resources = r->ask.no_reads ? 0 : READS,
+		.retry_count = 2,
+		.rnr_retry_count = RNR_FOR_EVER,
+		.qp_num = r->qp ? r->qp->qp_num : 0,
+	};
+
+	ask_bytes(&r->ask, bytes);
+	return rdma_connect(r->id, &param);
+}
+
+static bool resolve(struct th_rdma *r)
+{
+	struct sockaddr_storage ss = address_of(r->t, r->t->port);
+
+	/* An event that is neither of these. */
+	r->event = RDMA_CM_EVENT_TIMEWAIT_EXIT;
+	assert_int_equal(rdma_resolve_addr(r->id, NULL, (struct sockaddr *)&ss, CM_TIMEOUT_MS), 0);
+	if (!wait_event(r, RDMA_CM_EVENT_TIMEWAIT_EXIT, RDMA_CM_EVENT_ADDR_RESOLVED))
+		return false;
+	assert_int_equal(rdma_resolve_route(r->id, CM_TIMEOUT_MS), 0);
+	return wait_event(r, RDMA_CM_EVENT_ADDR_RESOLVED, RDMA_CM_EVENT_ROUTE_RESOLVED);
+}
+
+struct th_rdma *th_rdma_open(struct th *t, const struct th_rdma_ask *ask)
+{
+	struct th_rdma *r = calloc(1, sizeof(*r));
+
+	assert_non_null(r);
+	r->t = t;
+	r->ask = *ask;
+	r->pieces = 1;
+	ask_defaults(r);
+	LIST_INSERT_HEAD(&t->rdma_conns, r, link);
+	r->channel = rdma_create_event_channel();
+	assert_non_null(r->channel);
+	assert_int_equal(fcntl(r->channel->fd, F_SETFL, O_NONBLOCK), 0);
+	assert_int_equal(rdma_create_id(r->channel, &r->id, r, RDMA_PS_TCP), 0);
+	if (!resolve(r))
+		fail_msg("no way to the port: %s", rdma_event_str(r->event));
+	qp_init(r);
+	assert_int_equal(start_connect(r), 0);
+	r->up = wait_event(r, RDMA_CM_EVENT_ROUTE_RESOLVED,
+			   r->ask.half ? RDMA_CM_EVENT_CONNECT_RESPONSE : RDMA_CM_EVENT_ESTABLISHED);
+	return r;
+}
+
+/* ---- closing ---- */
+
+void th_rdma_silence(struct th_rdma *r)
+{
+	struct ibv_qp_attr attr = {.qp_state = IBV_QPS_ERR};
+
+	assert_int_equal(ibv_modify_qp(r->id->qp, &attr, IBV_QP_STATE), 0);
+}
+
+void th_rdma_close(struct th_rdma *r)
+{
+	LIST_REMOVE(r, link);
+	if (r->up && !r->ended && !r->ask.half)
+		rdma_disconnect(r->id);
+	if (r->ask.half)
+		r->id->qp = r->qp;
+	if (r->id->qp)
+		rdma_destroy_qp(r->id);
+	for (uint32_t i = 0; i < r->nslots; i++)
+		th_rdma_free_slot(&r->slots[i]);
+	ibv_dereg_mr(r->mr);
+	ibv_destroy_cq(r->cq);
+	rdma_destroy_id(r->id);
+	rdma_destroy_event_channel(r->channel);
+	free(r->memory);
+	free(r->slots);
+	free(r);
+}
+
+void th_rdma_free_slot(struct th_rdma_slot *slot)
+{
+	if (slot->mw)
+		ibv_dealloc_mw(slot->mw);
+	if (slot->mr)
+		ibv_dereg_mr(slot->mr);
+	slot->mw = NULL;
+	slot->mr = NULL;
+	slot->busy = false;
+}
+
+/* ---- as they are ---- */
+
+void th_rdma_send(struct th_rdma *r, const void *capsule, uint32_t len)
+{
+	struct th_rdma_slot *slot = &r->slots[r->next_slot++ % r->nslots];
+	struct ibv_sge sge = {(uintptr_t)slot->capsule, len, r->mr->lkey};
+	struct ibv_send_wr *bad, wr = {
+					 .wr_id = TH_WR_SEND,
+					 .sg_list = &sge,
+					 .num_sge = 1,
+					 .opcode = IBV_WR_SEND,
+					 .send_flags = IBV_SEND_SIGNALED,
+				 };
+
+	assert_true(len <= 64 + r->in_capsule);
+	memcpy(slot->capsule, capsule, len);
+	assert_int_equal(ibv_post_send(r->id->qp, &wr, &bad), 0);
+}
+
+static bool response_or_end(void *arg)
+{
+	const struct th_rdma *r = arg;
+
+	return r->ended || r->taken < r->ncqes;
+}
+
+bool th_rdma_response(struct th_rdma *r, struct nvmft_cqe *cqe)
+{
+	if (!th_wait(r->t, response_or_end, r, WAIT_MS))
+		fail_msg("neither a response nor the end; log:\n%s", r->t->log);
+	if (r->taken == r->ncqes)
+		return false;
+	*cqe = r->cqes[r->taken++ % TH_RDMA_RESPONSES];
+	return true;
+}
+
+static bool has_ended(void *arg)
+{
+	return ((const struct th_rdma *)arg)->ended;
+}
+
+bool th_rdma_ends(struct th_rdma *r, unsigned int ms)
+{
+	return th_wait(r->t, has_ended, r, ms);
+}
