@@ -63,8 +63,9 @@ struct th_rdma_slot {
 	bool busy, sending;
 	bool responded;
 	struct ibv_mr *mr;
-	struct ibv_mw *mw; /* of type 2: its key can be invalidated by the response */
+	struct ibv_mw *mw; /* of type 2: responses invalidate its key, without which it cannot be bound again */
 	uint32_t rkey;
+	bool bound;
 };
 
 struct th_rdma {
@@ -91,7 +92,6 @@ struct th_rdma {
 
 	/* responses that nobody asked for yet */
 	struct nvmft_cqe cqes[TH_RDMA_RESPONSES];
-	uint32_t invalidated[TH_RDMA_RESPONSES]; /* key, or 0 */
 	uint32_t ncqes, taken;
 	uint32_t bound; /* completions of th_rdma_bind() */
 };
@@ -115,7 +115,7 @@ bool th_rdma_ends(struct th_rdma *r, unsigned int ms);
 
 /* Memory that the controller may read, or write. */
 struct ibv_mr *th_rdma_register(struct th_rdma *r, void *data, size_t len, bool write);
-/* A window of type 2 over all of @mr, which was registered for it: returns the key. */
+/* A window of type 2 over all of @mr: returns the key. That of an earlier binding must have been invalidated. */
 uint32_t th_rdma_bind(struct th_rdma *r, struct ibv_mr *mr, struct ibv_mw *mw, bool write);
 
 /* ---- between the files: rdma_rx.c ---- */
@@ -127,7 +127,6 @@ void th_rdma_fill_receives(struct th_rdma *r);
 /* rdma.c: for a connection of a queue */
 void th_rdma_slot_done(struct th_rdma *r, struct th_rdma_slot *slot);
 void th_rdma_responded(struct th_rdma *r, const struct ibv_wc *wc, const struct nvmft_cqe *cqe);
-void th_rdma_free_slot(struct th_rdma_slot *slot);
 
 /* wr_id: the kind in the low bits, an index above. */
 enum { TH_WR_RECV, TH_WR_SEND, TH_WR_BIND, TH_WR_SHIFT = 2, TH_WR_MASK = 3 };

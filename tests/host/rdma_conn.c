@@ -49,7 +49,7 @@ static void memory_init(struct th_rdma *r)
 {
 	uint32_t slot_len = 64 + r->in_capsule;
 	size_t len;
-	void *memory;
+	void *memory = NULL;
 
 	r->nslots = r->ask.depth + SLOTS_BEYOND;
 	r->slots = calloc(r->nslots, sizeof(*r->slots));
@@ -226,6 +226,14 @@ void th_rdma_silence(struct th_rdma *r)
 	assert_int_equal(ibv_modify_qp(r->id->qp, &attr, IBV_QP_STATE), 0);
 }
 
+static void slot_fini(struct th_rdma_slot *slot)
+{
+	if (slot->mw)
+		ibv_dealloc_mw(slot->mw);
+	if (slot->mr)
+		ibv_dereg_mr(slot->mr);
+}
+
 void th_rdma_close(struct th_rdma *r)
 {
 	LIST_REMOVE(r, link);
@@ -236,7 +244,7 @@ void th_rdma_close(struct th_rdma *r)
 	if (r->id->qp)
 		rdma_destroy_qp(r->id);
 	for (uint32_t i = 0; i < r->nslots; i++)
-		th_rdma_free_slot(&r->slots[i]);
+		slot_fini(&r->slots[i]);
 	ibv_dereg_mr(r->mr);
 	ibv_destroy_cq(r->cq);
 	rdma_destroy_id(r->id);
@@ -244,17 +252,6 @@ void th_rdma_close(struct th_rdma *r)
 	free(r->memory);
 	free(r->slots);
 	free(r);
-}
-
-void th_rdma_free_slot(struct th_rdma_slot *slot)
-{
-	if (slot->mw)
-		ibv_dealloc_mw(slot->mw);
-	if (slot->mr)
-		ibv_dereg_mr(slot->mr);
-	slot->mw = NULL;
-	slot->mr = NULL;
-	slot->busy = false;
 }
 
 /* ---- as they are ---- */

@@ -39,13 +39,10 @@ void th_rdma_post_receive(struct th_rdma *r)
 	post_receive(r, 0);
 }
 
-static void keep_response(struct th_rdma *r, const struct ibv_wc *wc, const struct nvmft_cqe *cqe)
+static void keep_response(struct th_rdma *r, const struct nvmft_cqe *cqe)
 {
-	uint32_t at = r->ncqes++ % TH_RDMA_RESPONSES;
-
+	r->cqes[r->ncqes++ % TH_RDMA_RESPONSES] = *cqe;
 	assert_true(r->ncqes - r->taken <= TH_RDMA_RESPONSES);
-	r->cqes[at] = *cqe;
-	r->invalidated[at] = wc->wc_flags & IBV_WC_WITH_INV ? wc->invalidated_rkey : 0;
 }
 
 /* A response is a completion entry and nothing else (NVMe RDMA Transport 1.0, 3.2). */
@@ -63,7 +60,7 @@ static void received(struct th_rdma *r, const struct ibv_wc *wc)
 	if (r->queue)
 		th_rdma_responded(r, wc, &cqe);
 	else
-		keep_response(r, wc, &cqe);
+		keep_response(r, &cqe);
 }
 
 /* ---- completions ---- */
