@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Operations on the group's ring that end early, at each point of their way. The ring is a real one. */
+/* Operations on the group's ring that end early, at each point of their way; and sleeping. The ring is a real one. */
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -402,6 +402,149 @@ static void cancelling_needs_no_submission_entry(void **state)
 	assert_int_equal(t.res, -ECANCELED);
 }
 
+/* ---- sleeping ---- */
+
+static bool readable(int fd)
+{
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
+
+	return poll(&pfd, 1, 0) == 1;
+}
+
+/* As nvmft_poll_group_arm() does it. */
+static void arm(struct nvmft_wake *wake)
+{
+	nvmft_ring_arm(&group.ring);
+	if (wake)
+		assert_int_equal(nvmft_wake_arm(wake), 0);
+	nvmft_ring_submit(&group, false);
+	assert_true(nvmft_ring_idle(&group));
+}
+
+static void a_completion_ends_a_sleep_on_the_descriptor(void **state)
+{
+	struct test_op t;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	start(&t, fds[0]);
+	pass();
+	arm(NULL);
+	assert_false(readable(group.ring.epoll_fd));
+	assert_int_equal(write(fds[1], "", 1), 1);
+	assert_true(readable(group.ring.epoll_fd));
+	nvmft_ring_disarm(&group.ring);
+	settle();
+	assert_int_equal(t.completed, 1);
+	arm(NULL);
+	assert_false(readable(group.ring.epoll_fd));
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* Whatever is not looked for is not signalled. */
+static void a_completion_while_awake_does_not_show(void **state)
+{
+	struct test_op t;
+
+	(void)state;
+	arm(NULL);
+	nvmft_ring_disarm(&group.ring);
+	start(&t, -1);
+	settle();
+	assert_int_equal(t.completed, 1);
+	assert_false(readable(group.ring.epoll_fd));
+}
+
+static void a_wake_ends_every_sleep_on_the_descriptor(void **state)
+{
+	struct nvmft_wake wake;
+
+	(void)state;
+	nvmft_wake_init(&wake, &group, event);
+	for (int i = 0; i < 3; i++) {
+		arm(&wake);
+		assert_false(readable(group.ring.epoll_fd));
+		signal_event();
+		assert_true(readable(group.ring.epoll_fd));
+		nvmft_ring_disarm(&group.ring);
+		/* Not by the way of the ring, which is late. */
+		assert_int_equal(pass(), 0);
+	}
+	nvmft_wake_fini(&wake);
+}
+
+static void a_wake_ends_every_sleep_in_the_ring(void **state)
+{
+	struct nvmft_wake wake;
+
+	(void)state;
+	nvmft_wake_init(&wake, &group, event);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(nvmft_wake_arm(&wake), 0);
+		assert_int_equal(nvmft_wake_arm(&wake), 0);
+		assert_int_equal(pass(), 0);
+		signal_event();
+		nvmft_ring_submit(&group, true);
+		assert_int_equal(nvmft_ring_reap(&group), 1);
+		/* It would end the next sleep, too. */
+		assert_false(readable(event));
+	}
+	nvmft_wake_fini(&wake);
+}
+
+/* More than are asked for in one go. */
+static void wakes_of_the_time_before_do_not_end_a_sleep(void **state)
+{
+	struct nvmft_wake wakes[40];
+	uint64_t one = 1;
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(wakes); i++) {
+		nvmft_wake_init(&wakes[i], &group, eventfd(0, EFD_CLOEXEC));
+		arm(&wakes[i]);
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(wakes); i++)
+		assert_int_equal(write(wakes[i].fd, &one, sizeof(one)), sizeof(one));
+	assert_true(readable(group.ring.epoll_fd));
+	arm(&wakes[0]);
+	assert_false(readable(group.ring.epoll_fd));
+	for (unsigned int i = 0; i < ARRAY_SIZE(wakes); i++) {
+		nvmft_wake_fini(&wakes[i]);
+		close(wakes[i].fd);
+	}
+}
+
+static void a_wake_that_has_ended_wakes_nobody(void **state)
+{
+	struct nvmft_wake wake;
+
+	(void)state;
+	nvmft_wake_init(&wake, &group, event);
+	assert_int_equal(nvmft_wake_arm(&wake), 0);
+	pass();
+	arm(&wake);
+	nvmft_wake_fini(&wake);
+	assert_false(nvmft_ring_started(&wake.op));
+	settle();
+	arm(NULL);
+	signal_event();
+	assert_false(readable(group.ring.epoll_fd));
+	assert_int_equal(pass(), 0);
+}
+
+static void a_wake_that_the_kernel_refuses_keeps_the_group_awake(void **state)
+{
+	struct nvmft_wake wake;
+
+	(void)state;
+	nvmft_wake_init(&wake, &group, -1);
+	nvmft_ring_arm(&group.ring);
+	assert_int_equal(nvmft_wake_arm(&wake), -EAGAIN);
+	nvmft_wake_fini(&wake);
+}
+
 #define RING_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define DISABLED_RING_TEST(name) cmocka_unit_test_setup_teardown(name, setup_disabled, teardown)
 
@@ -424,6 +567,13 @@ int main(void)
 		RING_TEST(cancelling_an_operation_that_was_not_submitted_ends_it),
 		DISABLED_RING_TEST(cancelling_a_waiting_operation_ends_it_without_prep),
 		RING_TEST(cancelling_needs_no_submission_entry),
+		RING_TEST(a_completion_ends_a_sleep_on_the_descriptor),
+		RING_TEST(a_completion_while_awake_does_not_show),
+		RING_TEST(a_wake_ends_every_sleep_on_the_descriptor),
+		RING_TEST(a_wake_ends_every_sleep_in_the_ring),
+		RING_TEST(wakes_of_the_time_before_do_not_end_a_sleep),
+		RING_TEST(a_wake_that_has_ended_wakes_nobody),
+		RING_TEST(a_wake_that_the_kernel_refuses_keeps_the_group_awake),
 	};
 
 	return cmocka_run_group_tests_name("unit", tests, NULL, NULL);
