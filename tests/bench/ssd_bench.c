@@ -68,6 +68,12 @@ static int load_open(struct ssd_load *load, const struct ssd_way *way, const cha
 	return 0;
 }
 
+#ifdef NDEBUG
+static const bool assertions = false;
+#else
+static const bool assertions = true;
+#endif
+
 uint64_t ssd_calls;
 static bool counting;
 
@@ -114,8 +120,9 @@ static void run_count(struct ssd_load *load, const struct ssd_way *way, uint64_t
 	ssd_calls = 0;
 	for (i = 0; i < batches; i++)
 		batch(load, way, true);
-	printf("{\"ios\": %llu, \"errors\": %llu, \"calls\": %llu}\n", (unsigned long long)(batches * load->depth),
-	       (unsigned long long)load->errors, (unsigned long long)ssd_calls);
+	printf("{\"ios\": %llu, \"errors\": %llu, \"calls\": %llu, \"assertions\": %s}\n",
+	       (unsigned long long)(batches * load->depth), (unsigned long long)load->errors,
+	       (unsigned long long)ssd_calls, assertions ? "true" : "false");
 }
 
 static void run_time(struct ssd_load *load, const struct ssd_way *way, double limit)

@@ -310,5 +310,21 @@ verify_all_wait() {
 	done
 }
 
+# ---- instructions, counted by single steps
+
+# per_io FILE IOS: from the last line of what count_steps printed; leaves hundredths of instructions in $PER_IO
+per_io() {
+	PER_IO=$(tail -n 1 $1 | jq ".instructions * 100 / $2 | round")
+	tail -n 1 $1 | jq -r --argjson n "$2" '"\(.instructions / $n | round) instructions, \(.syscalls / $n * 100 | round / 100) system calls per I/O"'
+}
+# count NAME IOS PROGRAM ARGUMENT...: between its marks; what was printed is in ./counted
+count() {
+	local name=$1 n=$2
+	shift 2
+	/tmp/bin/count_steps run "$@" > counted 2> complaint || fail "$name: $(cat counted complaint)"
+	per_io counted $n > text
+	echo "$name: $(cat text)"
+}
+
 # A private extension, see README.md.
 [ ! -e /host/local.sh ] || . /host/local.sh
