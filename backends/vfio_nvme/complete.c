@@ -95,7 +95,7 @@ static __attribute__((noinline)) void complete_any(struct vfio_pair *pair, const
 /* Is it the one command of an I/O, of the namespace that is being polled? */
 static inline bool is_simple(const struct slot *slot, const struct nvmft_channel *channel)
 {
-	return slot->io && slot->io->channel == channel;
+	return __builtin_expect(slot->io != NULL, 1) && __builtin_expect(slot->io->channel == channel, 1);
 }
 
 static inline void complete_simple(struct vfio_pair *pair, struct slot *slot, nvmft_status status)
@@ -113,14 +113,15 @@ static __attribute__((noinline)) uint32_t reap(struct vfio_pair *pair)
 	const struct nvmft_channel *channel = pair->polling->pub;
 	struct queue_pair *q = &pair->queue;
 	const volatile struct nvmft_cqe *cqe = q->cq_next;
+	struct slot *slots = pair->slots;
 	uint32_t phase = q->phase, left, dw3;
 
 	for (left = q->entries; left && !(((dw3 = cqe_dw3(cqe)) ^ phase) & DW3_PHASE); left--) {
 		size_t cid = dw3 & 0xffff;
 
 		read_barrier();
-		if (__builtin_expect(cid < pair->depth && is_simple(&pair->slots[cid], channel), 1))
-			complete_simple(pair, &pair->slots[cid], (nvmft_status)(dw3 >> 17 & SSD_STATUS_KEPT));
+		if (__builtin_expect(cid < pair->depth, 1) && is_simple(&slots[cid], channel))
+			complete_simple(pair, &slots[cid], (nvmft_status)(dw3 >> 17 & SSD_STATUS_KEPT));
 		else
 			complete_any(pair, cqe, cid, (nvmft_status)(dw3 >> 17 & SSD_STATUS_KEPT));
 		if (++cqe == q->cq_end) {
@@ -179,7 +180,6 @@ int nvmft_vfio_poll(struct nvmft_channel *channel)
 	bool live;
 
 	pair->polling = ch;
-	nvmft_pair_set_deadline(pair);
 	if (!TAILQ_EMPTY(&ch->passes))
 		n += nvmft_pass_poll(ch);
 	live = pair_live(pair);

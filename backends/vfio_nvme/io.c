@@ -45,7 +45,7 @@ static inline __attribute__((always_inline)) bool send_part(struct vfio_pair *pa
 	(void)queue_pair_push(&pair->queue);
 	slot_take(pair, slot);
 	slot->vio = vio;
-	slot->deadline = nvmft_group_now(pair->group) + IO_TIMEOUT_NS;
+	slot->deadline = 0;
 	slot->aborting = false;
 	vio->sent += blocks;
 	vio->open++;
@@ -146,7 +146,7 @@ void nvmft_vfio_submit(struct nvmft_channel *channel, struct nvmft_io *io)
 	assert(iov->len == io->blocks << ch->vn->format.shift && !(first & 3));
 	slot_take(pair, slot);
 	slot->io = io;
-	slot->deadline = pair->deadline;
+	slot->deadline = 0;
 	write_simple(queue_pair_push(&pair->queue), ch->dws[io->op] | htole64(slot->dw0), first, second, io);
 	return;
 any:

@@ -36,6 +36,14 @@ bool nvmft_pair_busy(const struct vfio_pair *pair)
 	return false;
 }
 
+/* Their time begins when they are first seen here: that costs nothing when they are sent. */
+static void set_deadlines(struct vfio_pair *pair, uint64_t now)
+{
+	for (uint32_t cid = 0; cid < pair->depth; cid++)
+		if (slot_open(&pair->slots[cid]) && !pair->slots[cid].deadline)
+			pair->slots[cid].deadline = now + IO_TIMEOUT_NS - WATCH_NS;
+}
+
 static void abort_late(struct vfio_pair *pair, uint64_t now)
 {
 	for (uint32_t cid = 0; cid < pair->depth; cid++) {
@@ -81,34 +89,25 @@ static void watch(struct nvmft_timer *timer)
 
 	if (pair_live(pair)) {
 		return_aborted(pair);
+		set_deadlines(pair, nvmft_group_now(pair->group));
 		abort_late(pair, nvmft_group_now(pair->group));
 	}
 	if (nvmft_pair_busy(pair))
 		nvmft_timer_arm(pair->group, &pair->timer, WATCH_NS, WATCH_NS);
 }
 
-/*
- * The timer goes on until it finds no command. If it is not armed, those that there are were sent in this pass, after a
- * time without any, and with a deadline that was computed before it.
- */
-static void watch_from_now(struct vfio_pair *pair)
-{
-	nvmft_pair_set_deadline(pair);
-	for (uint32_t cid = 0; cid < pair->depth; cid++)
-		pair->slots[cid].deadline = pair->deadline;
-	nvmft_timer_arm(pair->group, &pair->timer, WATCH_NS, WATCH_NS);
-}
-
+/* The timer goes on until it finds no command. */
 void nvmft_pair_sent(struct vfio_pair *pair)
 {
 	if (!pair->timer.armed && nvmft_pair_busy(pair))
-		watch_from_now(pair);
+		nvmft_timer_arm(pair->group, &pair->timer, WATCH_NS, WATCH_NS);
 }
 
 void nvmft_pair_abort(struct vfio_pair *pair, const struct vio *vio)
 {
-	uint64_t deadline = nvmft_group_now(pair->group) + ABORT_TIMEOUT_NS;
+	uint64_t now = nvmft_group_now(pair->group), deadline = now + ABORT_TIMEOUT_NS;
 
+	set_deadlines(pair, now);
 	for (uint32_t cid = 0; cid < pair->depth; cid++) {
 		struct slot *slot = &pair->slots[cid];
 

@@ -66,6 +66,7 @@ static inline bool vio_holds(const struct vio *vio)
  * @next: the next free one
  * @io: an I/O that is all in this command, of which there is no struct vio: it went the short way
  * @vio: another. Neither: the identifier is free, or not used again yet as an Abort for it may be under way.
+ * @deadline: 0 until the pair's timer has seen the command
  * @dw0: the identifier as it is in dword 0 of the command
  */
 struct slot {
@@ -101,7 +102,6 @@ enum pair_state {
  * @ready: it has taken the queue over
  * @short_gen: the generation in which submit has a short way; SHORT_NEVER while the queue is not there or I/O waits
  * @refs: channels
- * @deadline: of commands that are sent now, computed once per pass; see nvmft_pair_sent()
  * @polling: the channel that is being polled: I/O of others is finished when it is their turn
  * @free: of @slots, a stack
  * @waiting: I/O that waits for command identifiers, or for the controller
@@ -122,7 +122,6 @@ struct vfio_pair {
 
 	bool ready;
 	bool complained;
-	uint64_t deadline;
 	uint64_t short_gen;
 	uint32_t refs;
 	uint32_t depth;
@@ -200,11 +199,6 @@ static inline void slot_give(struct vfio_pair *pair, struct slot *slot)
 {
 	slot->next = pair->free;
 	pair->free = slot;
-}
-
-static inline void nvmft_pair_set_deadline(struct vfio_pair *pair)
-{
-	pair->deadline = nvmft_group_now(pair->group) + IO_TIMEOUT_NS;
 }
 
 /* open.c */
