@@ -28,6 +28,18 @@
 #define DLFEAT_DEAC (1u << 3)
 #define EFFECT_SUPPORTED 1u
 
+/* Format NVM, CDW10 (NVMe Base 2.0, 5.14) */
+#define FORMAT_LBAF(cdw10) (((cdw10)&0xf) | ((cdw10) >> 8 & 0x30))
+#define FORMAT_EXTENDED(cdw10) ((cdw10) >> 4 & 1)
+#define FORMAT_PI(cdw10) ((cdw10) >> 5 & 7)
+#define FORMAT_PI_FIRST(cdw10) ((cdw10) >> 8 & 1)
+#define FORMAT_ERASE(cdw10) ((cdw10) >> 9 & 7)
+#define FNA_FORMATS_ALL (1u << 0)
+#define FNA_ERASES_ALL (1u << 1)
+
+#define STATUS_INVALID_FIELD (NVMFT_STATUS(0, 0x02) | NVMFT_STATUS_DNR)
+#define STATUS_INVALID_FORMAT (NVMFT_STATUS(1, 0x0a) | NVMFT_STATUS_DNR)
+
 /* NLB has 16 bits, 0's based. */
 #define MAX_NLB 65536u
 
@@ -269,4 +281,23 @@ bool nvmft_ssd_same_format(const struct ssd_facts *a, const struct ssd_facts *b)
 	return a->shift == b->shift && a->csi == b->csi && a->format_metadata == b->format_metadata &&
 	       a->extended == b->extended && same_pi(&a->pi, &b->pi) && a->zones.zone_blocks == b->zones.zone_blocks &&
 	       a->zones.descriptor_extension == b->zones.descriptor_extension;
+}
+
+/* ---- may it change? ---- */
+
+/* Without metadata, or protection information, its place has no meaning. */
+static bool asks_for_same(const struct ssd_facts *f, uint32_t cdw10)
+{
+	return FORMAT_LBAF(cdw10) == f->format && FORMAT_PI(cdw10) == f->pi.type &&
+	       (!f->format_metadata || FORMAT_EXTENDED(cdw10) == f->extended) &&
+	       (!f->pi.type || FORMAT_PI_FIRST(cdw10) == f->pi.first);
+}
+
+nvmft_status nvmft_ssd_check_format(const struct ssd_facts *f, uint32_t cdw10)
+{
+	if (!asks_for_same(f, cdw10))
+		return STATUS_INVALID_FORMAT;
+	if (f->ctrl.fna & FNA_FORMATS_ALL || (f->ctrl.fna & FNA_ERASES_ALL && FORMAT_ERASE(cdw10)))
+		return STATUS_INVALID_FIELD;
+	return 0;
 }

@@ -17,6 +17,10 @@
  */
 #define SSD_STATUS_KEPT ((nvmft_status)0x47ff)
 
+#define SSD_ADMIN_FORMAT 0x80u
+#define SSD_ADMIN_SECURITY_SEND 0x81u
+#define SSD_ADMIN_SECURITY_RECEIVE 0x82u
+
 /* Optional commands (ONCS of Identify Controller). */
 #define SSD_ONCS_COMPARE (1u << 0)
 #define SSD_ONCS_WRITE_UNCORRECTABLE (1u << 1)
@@ -135,6 +139,12 @@ void nvmft_ssd_take_effects(struct ssd_facts *f, const struct nvme_cmd_effects_l
 
 /* Commands that are made for one are right for the other. */
 bool nvmft_ssd_same_format(const struct ssd_facts *a, const struct ssd_facts *b);
+
+/*
+ * A Format NVM that a host sends, for a namespace that others use at the same time: only one that leaves the format as
+ * it is, and concerns no other namespace. @cdw10 in host byte order. Return: 0; what to answer instead of sending it.
+ */
+nvmft_status nvmft_ssd_check_format(const struct ssd_facts *f, uint32_t cdw10);
 
 /* info.c */
 

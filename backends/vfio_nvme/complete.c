@@ -45,6 +45,15 @@ void nvmft_vfio_fail_rest(struct vio *vio, nvmft_status status)
 	vio->total = vio->sent;
 }
 
+/* What a host makes up itself proves nothing; that the device is being formatted it cannot make up. */
+static void suspect(const struct nvmft_io *io, nvmft_status status)
+{
+	const struct vfio_channel *ch = io->channel->priv;
+
+	if (ssd_is_formatting(status) || (ssd_is_sign(status) && io->op != NVMFT_IO_COMMAND))
+		nvmft_event_suspect(ch->vn);
+}
+
 void nvmft_vfio_slot_done(struct vfio_pair *pair, uint16_t cid, nvmft_status status)
 {
 	struct slot *slot = &pair->slots[cid];
@@ -89,6 +98,8 @@ static __attribute__((noinline)) void complete_any(struct vfio_pair *pair, const
 	io = slot->io ? slot->io : slot->vio->io;
 	if (io->op == NVMFT_IO_COMMAND)
 		io->result = le32toh(cqe->dw0) | (uint64_t)le32toh(cqe->dw1) << 32;
+	if (status)
+		suspect(io, status);
 	nvmft_vfio_slot_done(pair, (uint16_t)cid, status);
 }
 
@@ -98,13 +109,13 @@ static inline bool is_simple(const struct slot *slot, const struct nvmft_channel
 	return __builtin_expect(slot->io != NULL, 1) && __builtin_expect(slot->io->channel == channel, 1);
 }
 
-static inline void complete_simple(struct vfio_pair *pair, struct slot *slot, nvmft_status status)
+static inline void complete_simple(struct vfio_pair *pair, struct slot *slot)
 {
 	struct nvmft_io *io = slot->io;
 
 	slot->io = NULL;
 	slot_give(pair, slot);
-	nvmft_io_done(io, status);
+	nvmft_io_done(io, 0);
 }
 
 /* A function of its own, that what the loop needs stays in registers. */
@@ -120,8 +131,8 @@ static __attribute__((noinline)) uint32_t reap(struct vfio_pair *pair)
 		size_t cid = dw3 & 0xffff;
 
 		read_barrier();
-		if (__builtin_expect(cid < pair->depth, 1) && is_simple(&slots[cid], channel))
-			complete_simple(pair, &slots[cid], (nvmft_status)(dw3 >> 17 & SSD_STATUS_KEPT));
+		if (__builtin_expect(cid < pair->depth && !(dw3 & DW3_STATUS), 1) && is_simple(&slots[cid], channel))
+			complete_simple(pair, &slots[cid]);
 		else
 			complete_any(pair, cqe, cid, (nvmft_status)(dw3 >> 17 & SSD_STATUS_KEPT));
 		if (++cqe == q->cq_end) {
@@ -135,13 +146,26 @@ static __attribute__((noinline)) uint32_t reap(struct vfio_pair *pair)
 	return q->entries - left;
 }
 
+/* Others go past what waits for the device to be asked about their namespace. */
+struct vio *nvmft_vfio_next(const struct vfio_pair *pair)
+{
+	struct vio *vio;
+
+	TAILQ_FOREACH (vio, &pair->waiting, link)
+		if (!vio_doubted(vio) || ssd_refused(&vio_channel(vio)->vn->doubt))
+			break;
+	return vio;
+}
+
 /* Send what waits, as far as it goes. */
 static void pump(struct vfio_pair *pair)
 {
 	struct vio *vio;
 
-	while (pair->free && (vio = TAILQ_FIRST(&pair->waiting))) {
-		if (!nvmft_vfio_send(pair, vio))
+	while (pair->free && (vio = nvmft_vfio_next(pair))) {
+		if (ssd_refused(&vio_channel(vio)->vn->doubt))
+			nvmft_vfio_fail_rest(vio, STATUS_NOT_READY);
+		else if (!nvmft_vfio_send(pair, vio))
 			break;
 		unqueue(pair, vio);
 		nvmft_vfio_end_if_over(pair, vio);
@@ -201,7 +225,7 @@ int nvmft_vfio_arm(struct nvmft_channel *channel)
 {
 	struct vfio_channel *ch = channel->priv;
 	struct vfio_pair *pair = ch->pair;
-	bool waiting = !TAILQ_EMPTY(&pair->waiting);
+	bool waiting = nvmft_vfio_next(pair);
 
 	if (!TAILQ_EMPTY(&ch->done) || (!TAILQ_EMPTY(&ch->passes) && nvmft_pass_answered(ch)) ||
 	    nvmft_pair_answered(pair))

@@ -18,6 +18,11 @@
 #define MAX_OPEN_ABORTS 4u
 #define MAX_OPEN_PASSES 16u
 #define MAX_WISHES 32u
+/*
+ * From a command that fails as if the namespace were being formatted to the question what it is now: an answer that is
+ * older than the end of the format is worth nothing, and there is no sign of that end.
+ */
+#define SUSPICION_NS UINT64_C(100000000)
 
 /* How long the controller's thread may sleep: while all is well; during recovery; without interrupts. */
 #define WATCH_NS UINT64_C(1000000000)
@@ -105,6 +110,7 @@ struct ctrl_call {
  * @pairs: of all poll groups; only the thread removes them
  * @npairs: of these, the ones that are not closing
  * @wishes: commands to abort
+ * @suspected: a poll group wants the device to be asked about a namespace
  * @accused: why a poll group thinks that the controller of generation @accused_gen has failed, or NULL
  * @stop: no namespace is left: shut down
  * @ns_lock: held while the core is told of a change, so that the namespace stays open meanwhile
@@ -116,6 +122,7 @@ struct ctrl_call {
  * @lists: a page per admin command, for PRP lists
  * @refused_again: when queues that could not be made are tried again
  * @look_again: a host's command may have changed namespaces, of which the device does not always tell
+ * @look_at: when namespaces that poll groups suspect are looked at; 0: there are none
  * @given_back: the device
  */
 struct ctrl {
@@ -136,6 +143,7 @@ struct ctrl {
 	STAILQ_HEAD(, ctrl_call) calls;
 	struct abort_wish wishes[MAX_WISHES];
 	unsigned int nwishes;
+	atomic_bool suspected;
 	const char *accused;
 	unsigned int accused_gen;
 	bool stop;
@@ -164,6 +172,7 @@ struct ctrl {
 	uint64_t event_rest;
 	uint64_t refused_again;
 	bool look_again;
+	uint64_t look_at;
 	bool given_back;
 	bool ended;
 };
@@ -253,8 +262,10 @@ int nvmft_host_behavior_setup(struct ctrl *ctrl);
 void nvmft_event(struct ctrl *ctrl, const struct nvmft_cqe *cqe);
 void nvmft_event_log(struct ctrl *ctrl, const struct nvmft_cqe *cqe);
 void nvmft_event_step(struct ctrl *ctrl);
-/* Look at open namespaces again; @nsid: at this one, or at all (UINT32_MAX). */
-void nvmft_event_look(struct ctrl *ctrl, uint32_t nsid);
+/* Look at all open namespaces again; I/O to them waits meanwhile. */
+void nvmft_event_look(struct ctrl *ctrl);
+/* Any of them may have another format: I/O waits until the device was asked. */
+void nvmft_event_doubt(struct ctrl *ctrl);
 /* The core is told that all namespaces are gone. */
 void nvmft_event_gone(struct ctrl *ctrl);
 
@@ -280,6 +291,8 @@ int nvmft_ctrl_enable(struct ctrl *ctrl);
 
 /* Context: any thread. */
 
+/* A command to the namespace fails in a way that says that it is not what it was. */
+void nvmft_event_suspect(struct vfio_nvme *vn);
 /* False: no room, try later. */
 bool nvmft_ctrl_wish_abort(struct ctrl *ctrl, unsigned int gen, uint16_t qid, uint16_t cid);
 void nvmft_ctrl_accuse(struct ctrl *ctrl, unsigned int gen, const char *why);

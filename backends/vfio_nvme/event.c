@@ -14,6 +14,8 @@
 #define AER_TYPE(dw0) ((dw0)&7)
 #define AER_INFO(dw0) ((dw0) >> 8 & 0xff)
 #define AER_LID(dw0) ((uint8_t)((dw0) >> 16))
+#define AER_NOTICE 2u
+#define AER_NAMESPACES 0u
 
 #define LOG_SMART 0x02u
 #define LOG_CHANGED_NAMESPACES 0x04u
@@ -53,6 +55,8 @@ void nvmft_event(struct ctrl *ctrl, const struct nvmft_cqe *cqe)
 	nvmft_device_log(ctrl->dev, NVMFT_LOG_WARN,
 			 "event of the device: %s (type %" PRIu32 ", information 0x%02" PRIx32 ", log page 0x%02x)",
 			 event_name(cqe->dw0), AER_TYPE(cqe->dw0), AER_INFO(cqe->dw0), AER_LID(cqe->dw0));
+	if (AER_TYPE(cqe->dw0) == AER_NOTICE && AER_INFO(cqe->dw0) == AER_NAMESPACES)
+		nvmft_event_doubt(ctrl);
 	ctrl->event = EVENT_TOLD;
 	ctrl->event_lid = AER_LID(cqe->dw0);
 	ctrl->event_rest = ctrl->dev->ops->now(ctrl->dev) + REST_NS;
@@ -61,10 +65,7 @@ void nvmft_event(struct ctrl *ctrl, const struct nvmft_cqe *cqe)
 void nvmft_event_log(struct ctrl *ctrl, const struct nvmft_cqe *cqe)
 {
 	ctrl->event = EVENT_READ;
-	/* Without the list, all of them may have changed. */
-	if (cqe->status && ctrl->event_lid == LOG_CHANGED_NAMESPACES)
-		memset(ctrl->log_page.base, 0xff, sizeof(uint32_t));
-	else if (cqe->status)
+	if (cqe->status)
 		memset(ctrl->log_page.base, 0, ctrl->log_page.len);
 }
 
@@ -84,24 +85,43 @@ static void say_warnings(struct ctrl *ctrl)
 			nvmft_device_log(ctrl->dev, NVMFT_LOG_ERROR, "critical warning of the device: %s", words[i]);
 }
 
-static void look_at_changed(struct ctrl *ctrl)
-{
-	uint32_t nsids[NVME_PAGE / sizeof(uint32_t)];
-
-	memcpy(nsids, ctrl->log_page.base, sizeof(nsids));
-	for (size_t i = 0; i < NVME_PAGE / sizeof(uint32_t) && nsids[i]; i++) {
-		nvmft_event_look(ctrl, le32toh(nsids[i]));
-		if (nsids[i] == UINT32_MAX)
-			break; /* more than fit, and all of them were looked at */
-	}
-}
-
 static void rest(struct ctrl *ctrl)
 {
 	if (ctrl->dev->ops->now(ctrl->dev) < ctrl->event_rest)
 		return;
 	ctrl->event = EVENT_NONE;
 	nvmft_admin_expect_event(ctrl);
+}
+
+/* ---- doubt ---- */
+
+void nvmft_event_doubt(struct ctrl *ctrl)
+{
+	struct vfio_nvme *vn;
+
+	pthread_mutex_lock(&ctrl->ns_lock);
+	LIST_FOREACH (vn, &ctrl->namespaces, link)
+		ssd_doubt_raise(&vn->doubt);
+	pthread_mutex_unlock(&ctrl->ns_lock);
+}
+
+void nvmft_event_suspect(struct vfio_nvme *vn)
+{
+	ssd_doubt_raise(&vn->doubt);
+	if (!atomic_exchange(&vn->ctrl->suspected, true))
+		nvmft_ctrl_kick(vn->ctrl);
+}
+
+static void look_at_suspects(struct ctrl *ctrl)
+{
+	uint64_t now = ctrl->dev->ops->now(ctrl->dev);
+
+	if (atomic_exchange(&ctrl->suspected, false) && !ctrl->look_at)
+		ctrl->look_at = now + SUSPICION_NS;
+	if (!ctrl->look_at || now < ctrl->look_at)
+		return;
+	ctrl->look_at = 0;
+	ctrl->look_again = true;
 }
 
 void nvmft_event_step(struct ctrl *ctrl)
@@ -115,11 +135,12 @@ void nvmft_event_step(struct ctrl *ctrl)
 		if (ctrl->event_lid == LOG_SMART)
 			say_warnings(ctrl);
 		else if (ctrl->event_lid == LOG_CHANGED_NAMESPACES)
-			look_at_changed(ctrl);
+			ctrl->look_again = true; /* at all, as I/O of all was stopped */
 	}
+	look_at_suspects(ctrl);
 	if (ctrl->look_again) {
 		ctrl->look_again = false;
-		nvmft_event_look(ctrl, UINT32_MAX);
+		nvmft_event_look(ctrl);
 	}
 	/* Unless the look at the namespaces has found the controller dead. */
 	if (ctrl->event == EVENT_REST && ctrl_state(ctrl) == CTRL_LIVE)
@@ -130,9 +151,16 @@ void nvmft_event_step(struct ctrl *ctrl)
 
 static void tell_gone(struct vfio_nvme *vn)
 {
+	ssd_doubt_refuse(&vn->doubt);
 	if (!vn->gone)
 		nvmft_backend_changed(vn->backend, NULL);
 	vn->gone = true;
+}
+
+static bool same_format(const struct vfio_nvme *vn, const struct vfio_facts *facts)
+{
+	return nvmft_ssd_same_format(&vn->facts.ssd, &facts->ssd) &&
+	       nvmft_vfio_format_equal(&vn->format, &facts->format);
 }
 
 static void tell_facts(struct ctrl *ctrl, struct vfio_nvme *vn, const struct vfio_facts *facts)
@@ -140,13 +168,6 @@ static void tell_facts(struct ctrl *ctrl, struct vfio_nvme *vn, const struct vfi
 	struct nvmft_backend_info info = {.size = sizeof(info)};
 	bool same;
 
-	if (!nvmft_vfio_format_equal(&vn->format, &facts->format)) {
-		nvmft_device_log(ctrl->dev, NVMFT_LOG_ERROR,
-				 "namespace %" PRIu32 " has another format now: it has to be removed and added again",
-				 vn->nsid);
-		tell_gone(vn);
-		return;
-	}
 	pthread_mutex_lock(&ctrl->lock);
 	same = !memcmp(&vn->facts, facts, sizeof(*facts));
 	vn->facts = *facts;
@@ -158,26 +179,67 @@ static void tell_facts(struct ctrl *ctrl, struct vfio_nvme *vn, const struct vfi
 	nvmft_backend_changed(vn->backend, &info);
 }
 
+/* @begin: of the doubt, before the device was asked */
+static void judge(struct ctrl *ctrl, struct vfio_nvme *vn, const struct vfio_facts *facts, unsigned int begin)
+{
+	if (!same_format(vn, facts)) {
+		nvmft_device_log(ctrl->dev, NVMFT_LOG_ERROR,
+				 "namespace %" PRIu32 " has another format now: it has to be removed and added again",
+				 vn->nsid);
+		tell_gone(vn);
+		return;
+	}
+	tell_facts(ctrl, vn, facts);
+	/* Else there was a sign meanwhile, and another look follows it. */
+	(void)ssd_doubt_settle(&vn->doubt, begin);
+}
+
+static struct vfio_nvme *find(struct ctrl *ctrl, uint32_t nsid)
+{
+	struct vfio_nvme *vn;
+
+	LIST_FOREACH (vn, &ctrl->namespaces, link)
+		if (vn->nsid == nsid)
+			break;
+	return vn;
+}
+
+/* From here on I/O waits for the answer. False: it was closed meanwhile. */
+static bool begin_look(struct ctrl *ctrl, uint32_t nsid, unsigned int *begin)
+{
+	struct vfio_nvme *vn;
+
+	pthread_mutex_lock(&ctrl->ns_lock);
+	vn = find(ctrl, nsid);
+	if (vn) {
+		ssd_doubt_raise(&vn->doubt);
+		*begin = ssd_doubt_begin(&vn->doubt);
+	}
+	pthread_mutex_unlock(&ctrl->ns_lock);
+	return vn;
+}
+
 /* The device is asked without a lock, as closing a namespace does not wait for it. */
 static void look(struct ctrl *ctrl, uint32_t nsid)
 {
 	struct vfio_facts facts;
 	struct vfio_nvme *vn;
-	int err = nvmft_vfio_facts_read(ctrl, nsid, &facts);
+	unsigned int begin;
+	int err;
 
+	if (!begin_look(ctrl, nsid, &begin))
+		return;
+	err = nvmft_vfio_facts_read(ctrl, nsid, &facts);
 	if (err && err != -EINVAL && err != -EOPNOTSUPP && err != -ENOENT) {
 		nvmft_ctrl_fail(ctrl, "a namespace that changed cannot be identified");
 		return;
 	}
 	pthread_mutex_lock(&ctrl->ns_lock);
-	LIST_FOREACH (vn, &ctrl->namespaces, link) {
-		if (vn->nsid != nsid)
-			continue;
-		if (err)
-			tell_gone(vn);
-		else
-			tell_facts(ctrl, vn, &facts);
-	}
+	vn = find(ctrl, nsid);
+	if (vn && err)
+		tell_gone(vn);
+	else if (vn)
+		judge(ctrl, vn, &facts, begin);
 	pthread_mutex_unlock(&ctrl->ns_lock);
 }
 
@@ -195,12 +257,13 @@ static uint32_t next_nsid(struct ctrl *ctrl, uint32_t nsid)
 	return next;
 }
 
-void nvmft_event_look(struct ctrl *ctrl, uint32_t nsid)
+void nvmft_event_look(struct ctrl *ctrl)
 {
-	uint32_t first = nsid == UINT32_MAX ? 1 : nsid, last = nsid == UINT32_MAX ? UINT32_MAX - 1 : nsid;
+	uint32_t nsid = 1;
 
-	while ((first = next_nsid(ctrl, first)) && first <= last && ctrl_state(ctrl) == CTRL_LIVE)
-		look(ctrl, first++);
+	while ((nsid = next_nsid(ctrl, nsid)) && ctrl_state(ctrl) == CTRL_LIVE)
+		look(ctrl, nsid++);
+	nvmft_pairs_wake(ctrl);
 }
 
 void nvmft_event_gone(struct ctrl *ctrl)

@@ -74,12 +74,16 @@ static __attribute__((noinline)) void submit_any(struct vfio_channel *ch, struct
 		nvmft_pass_submit(ch, vio);
 		return;
 	}
+	if (ssd_refused(&ch->vn->doubt)) {
+		nvmft_io_done(io, STATUS_NOT_READY);
+		return;
+	}
 	nvmft_cmd_begin(vio, &ch->vn->format);
 	/* What came before goes first. Most I/O is one command, which is sent without a further call. */
 	if (vio->total - 1 < vio->part && pair_live(pair) && TAILQ_EMPTY(&pair->waiting) && pair->free &&
-	    send_part(pair, vio))
+	    !vio_doubted(vio) && send_part(pair, vio))
 		return;
-	if (!pair_live(pair) || !TAILQ_EMPTY(&pair->waiting) || !nvmft_vfio_send(pair, vio))
+	if (!pair_live(pair) || !TAILQ_EMPTY(&pair->waiting) || vio_doubted(vio) || !nvmft_vfio_send(pair, vio))
 		nvmft_vfio_wait(pair, vio);
 	else if (!vio->open)
 		nvmft_io_done(io, vio->status); /* nothing could be sent */
@@ -131,7 +135,7 @@ void nvmft_vfio_submit(struct nvmft_channel *channel, struct nvmft_io *io)
 	uint64_t first, end, second = 0;
 
 	if (io->op > NVMFT_IO_WRITE || io->iovcnt != 1 || !slot || ctrl_gen(pair->ctrl) != pair->short_gen ||
-	    iov->region >= ch->short_regions)
+	    iov->region >= ch->short_regions || ssd_in_doubt(&ch->vn->doubt))
 		goto any;
 	region = &ch->regions[iov->region];
 	first = region_iova(region, iov->base);

@@ -40,8 +40,23 @@ static void set_command(struct pass *pass, const struct nvmft_sqe *from, uint32_
 	memcpy(&pass->sqe.cdw10, &from->cdw10, 6 * sizeof(from->cdw10));
 }
 
+/* Format NVM: from here on I/O of all hosts waits until it is over and the device was asked. */
+static nvmft_status begin_format(struct vfio_nvme *vn, const struct nvmft_sqe *sqe)
+{
+	nvmft_status status;
+
+	if (ssd_in_doubt(&vn->doubt))
+		return STATUS_NOT_READY;
+	pthread_mutex_lock(&vn->ctrl->lock);
+	status = nvmft_ssd_check_format(&vn->facts.ssd, le32toh(sqe->cdw10));
+	pthread_mutex_unlock(&vn->ctrl->lock);
+	if (!status)
+		ssd_doubt_raise(&vn->doubt);
+	return status;
+}
+
 /* An allocation, as these commands are rare and have a long way to go. */
-void nvmft_pass_submit(struct vfio_channel *ch, struct vio *vio)
+static void submit(struct vfio_channel *ch, struct vio *vio)
 {
 	struct ctrl *ctrl = ch->pair->ctrl;
 	struct pass *pass = calloc(1, sizeof(*pass));
@@ -53,6 +68,8 @@ void nvmft_pass_submit(struct vfio_channel *ch, struct vio *vio)
 	}
 	if (err) {
 		free(pass);
+		if (vio->io->sqe->opcode == SSD_ADMIN_FORMAT)
+			nvmft_event_suspect(ch->vn); /* which ends the doubt */
 		nvmft_io_done(vio->io, nvmft_status_from_errno(err));
 		return;
 	}
@@ -63,6 +80,17 @@ void nvmft_pass_submit(struct vfio_channel *ch, struct vio *vio)
 	STAILQ_INSERT_TAIL(&ctrl->passes, pass, link);
 	pthread_mutex_unlock(&ctrl->lock);
 	nvmft_ctrl_kick(ctrl);
+}
+
+void nvmft_pass_submit(struct vfio_channel *ch, struct vio *vio)
+{
+	const struct nvmft_sqe *sqe = vio->io->sqe;
+	nvmft_status status = sqe->opcode == SSD_ADMIN_FORMAT ? begin_format(ch->vn, sqe) : 0;
+
+	if (status)
+		nvmft_io_done(vio->io, status);
+	else
+		submit(ch, vio);
 }
 
 static bool answered(const struct pass *pass)
@@ -127,18 +155,13 @@ static void answer(struct pass *pass, nvmft_status status, uint64_t result)
 	nvmft_pair_wake(pair);
 }
 
-static bool changes_namespaces(uint8_t opcode)
-{
-	return opcode == nvme_admin_ns_mgmt || opcode == nvme_admin_ns_attach || opcode == nvme_admin_format_nvm;
-}
-
 void nvmft_pass_over(struct ctrl *ctrl, struct admin_slot *slot)
 {
 	struct pass *pass = slot->pass;
 
 	slot->pass = NULL;
 	ctrl->npasses--;
-	ctrl->look_again |= changes_namespaces(pass->sqe.opcode);
+	ctrl->look_again |= pass->sqe.opcode == SSD_ADMIN_FORMAT;
 	answer(pass, slot->cqe.status & SSD_STATUS_KEPT, slot->cqe.dw0 | (uint64_t)slot->cqe.dw1 << 32);
 }
 
@@ -231,6 +254,7 @@ static void start(struct ctrl *ctrl)
 		if (!over && (state != CTRL_LIVE || !send(ctrl, pass)))
 			return;
 		unlink_first(ctrl);
+		ctrl->look_again |= over && pass->sqe.opcode == SSD_ADMIN_FORMAT;
 		if (over)
 			answer(pass, dead ? STATUS_NOT_READY : STATUS_ABORTED, 0);
 	}

@@ -99,6 +99,7 @@ static inline struct nvmft_sqe *queue_pair_push(struct queue_pair *q)
 
 /* Dword 3 of a completion: status, phase and identifier, which were written at once and are read so. */
 #define DW3_PHASE (UINT32_C(1) << 16)
+#define DW3_STATUS (~UINT32_C(0) << 17)
 
 static inline uint32_t cqe_dw3(const volatile struct nvmft_cqe *cqe)
 {

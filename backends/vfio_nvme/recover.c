@@ -102,7 +102,7 @@ static void enabled(struct ctrl *ctrl)
 	ctrl->live_since = now(ctrl);
 	atomic_store_explicit(&ctrl->state, CTRL_LIVE, memory_order_release);
 	/* Events of the time between are lost. */
-	nvmft_event_look(ctrl, UINT32_MAX);
+	nvmft_event_look(ctrl);
 }
 
 static void watch_live(struct ctrl *ctrl, uint32_t csts)

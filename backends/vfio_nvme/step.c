@@ -283,7 +283,8 @@ static uint64_t sleep_time(struct ctrl *ctrl)
 		return 0;
 	if (busy && !ctrl->dev->nvectors)
 		return POLL_NS;
-	if (state == CTRL_DISABLING || state == CTRL_ENABLING || ctrl->event == EVENT_REST || ctrl->event == EVENT_TOLD)
+	if (state == CTRL_DISABLING || state == CTRL_ENABLING || ctrl->event == EVENT_REST ||
+	    ctrl->event == EVENT_TOLD || ctrl->look_at)
 		return RECOVERY_NS;
 	return WATCH_NS;
 }

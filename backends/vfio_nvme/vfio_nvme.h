@@ -8,6 +8,7 @@
 #include <nvmft/provider/backend.h>
 #include <nvmft/provider/ring.h>
 
+#include "../nvme/doubt.h"
 #include "ctrl.h"
 #include "cmd.h"
 
@@ -32,6 +33,7 @@ struct vfio_facts {
 
 /*
  * struct vfio_nvme - a namespace of a controller
+ * @doubt: whether commands may still be made by @format
  * @format: constant while it is open, as channels read it without a lock: a namespace that gets another one is gone
  * @facts: the newest; ctrl->lock
  * @zeroes, @sink: see struct vfio_format
@@ -46,6 +48,7 @@ struct vfio_nvme {
 	bool read_only;
 	bool reservations;
 	bool gone;
+	struct ssd_doubt doubt;
 	struct nvmft_opcodes admin_commands;
 	struct dma_memory zeroes, sink;
 	struct vfio_format format;
@@ -146,7 +149,7 @@ struct vfio_channel {
 	uint32_t nregions;
 	uint64_t dws[2];
 	struct nvmft_channel *pub;
-	const struct vfio_nvme *vn;
+	struct vfio_nvme *vn;
 	struct vio_list done;
 	struct vio_list passes;
 	struct vfio_region *regions;
@@ -160,6 +163,12 @@ static inline bool vio_all_sent(const struct vio *vio)
 static inline struct vfio_channel *vio_channel(const struct vio *vio)
 {
 	return vio->io->channel->priv;
+}
+
+/* Nothing of it is to be sent before the device was asked. */
+static inline bool vio_doubted(const struct vio *vio)
+{
+	return ssd_in_doubt(&vio_channel(vio)->vn->doubt);
 }
 
 /* The queue can take commands, as far as the group knows. */
@@ -266,6 +275,8 @@ int nvmft_vfio_arm(struct nvmft_channel *channel);
 void nvmft_vfio_abort(struct nvmft_channel *channel, struct nvmft_io *io);
 /* A command is over, with @status. */
 void nvmft_vfio_slot_done(struct vfio_pair *pair, uint16_t cid, nvmft_status status);
+/* The first of those that wait and can be sent, or are to fail, now; NULL: none. */
+struct vio *nvmft_vfio_next(const struct vfio_pair *pair);
 /* To the end of those that wait for being sent. */
 void nvmft_vfio_wait(struct vfio_pair *pair, struct vio *vio);
 /* Nothing more of it is sent. */

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "doubt.h"
 #include "identify.c"
 #include "info.c"
 
@@ -346,6 +347,95 @@ static void test_same_format(void **state)
 	assert_changed(x, &now);
 }
 
+/* ---- Format NVM by a host ---- */
+
+#define INVALID_FIELD 0x4002
+#define INVALID_FORMAT 0x410a
+
+/* The index is in two pieces, here, too. */
+static void test_format_of_the_same(void **state)
+{
+	struct fixture *x = *state;
+
+	x->ns.flbas = 0x61;
+	x->ns.lbaf[0x31].ds = 12;
+	assert_int_equal(nvmft_ssd_take_ns(&x->f, &x->ns, x->why), 0);
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 0x3001), 0);
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 0x3001 | 1u << 9), 0);           /* with an erase */
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 0x3001 | 1u << 8 | 1u << 4), 0); /* of no meaning */
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 0x0001), INVALID_FORMAT);
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 0x1001), INVALID_FORMAT);
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 0x3000), INVALID_FORMAT);
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 0x3001 | 1u << 5), INVALID_FORMAT);
+}
+
+static void test_format_with_metadata(void **state)
+{
+	struct fixture *x = *state;
+
+	x->ns.flbas = EXTENDED;
+	assert_int_equal(take(x, 8, 2 | 8, 0), 0);
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 1u << 8 | 2u << 5 | 1u << 4), 0);
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 2u << 5 | 1u << 4), INVALID_FORMAT);
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 1u << 8 | 1u << 5 | 1u << 4), INVALID_FORMAT);
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 1u << 8 | 1u << 4), INVALID_FORMAT);
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 1u << 8 | 2u << 5), INVALID_FORMAT);
+	x->ns.flbas = 0;
+	assert_int_equal(take(x, 64, 0, 0), 0);
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 0), 0);
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 1u << 4), INVALID_FORMAT);
+}
+
+/* Others' namespaces would lose their data, or get this one's format. */
+static void test_format_of_all(void **state)
+{
+	struct fixture *x = *state;
+	struct nvme_id_ctrl ctrl = {.fna = 1};
+
+	assert_int_equal(take(x, 0, 0, 0), 0);
+	nvmft_ssd_take_ctrl(&x->f.ctrl, &ctrl);
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 0), INVALID_FIELD);
+	ctrl.fna = 2;
+	nvmft_ssd_take_ctrl(&x->f.ctrl, &ctrl);
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 0), 0);
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 2u << 9), INVALID_FIELD);
+}
+
+/* ---- doubt ---- */
+
+static void test_doubt(void **state)
+{
+	struct ssd_doubt doubt = {0};
+	unsigned int begin;
+
+	(void)state;
+	assert_false(ssd_in_doubt(&doubt) || ssd_refused(&doubt));
+	ssd_doubt_raise(&doubt);
+	begin = ssd_doubt_begin(&doubt);
+	assert_true(ssd_in_doubt(&doubt));
+	ssd_doubt_raise(&doubt); /* while the device is asked */
+	assert_false(ssd_doubt_settle(&doubt, begin));
+	assert_true(ssd_in_doubt(&doubt));
+	assert_true(ssd_doubt_settle(&doubt, ssd_doubt_begin(&doubt)));
+	assert_false(ssd_in_doubt(&doubt));
+	ssd_doubt_refuse(&doubt);
+	assert_true(ssd_in_doubt(&doubt) && ssd_refused(&doubt));
+	assert_true(ssd_doubt_settle(&doubt, ssd_doubt_begin(&doubt)));
+	assert_false(ssd_in_doubt(&doubt) || ssd_refused(&doubt));
+	atomic_store(&doubt.signs, UINT32_MAX);
+	ssd_doubt_raise(&doubt);
+	assert_true(ssd_in_doubt(&doubt));
+}
+
+static void test_signs(void **state)
+{
+	(void)state;
+	assert_true(ssd_is_sign(0x084) && ssd_is_formatting(0x084));
+	assert_true(ssd_is_sign(0x400b) && ssd_is_sign(0x4080) && ssd_is_sign(0x082));
+	assert_false(ssd_is_formatting(0x082));
+	assert_false(ssd_is_sign(0) || ssd_is_sign(0x281) || ssd_is_sign(0x184) || ssd_is_sign(0x002));
+}
+
 /* ---- what the core is told ---- */
 
 static const struct nvmft_opcodes no_opcodes;
@@ -535,12 +625,35 @@ static void test_info_atomicity(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		T(test_plain),          T(test_format_index),      T(test_bad_blocks),     T(test_inactive),
-		T(test_pi_16),          T(test_pi_of_old_device),  T(test_pi_formats),     T(test_pi_refused),
-		T(test_metadata),       T(test_metadata_extended), T(test_zones),          T(test_bad_zones),
-		T(test_atomicity),      T(test_identifiers),       T(test_descriptors),    T(test_descriptors_too_long),
-		T(test_limits),         T(test_same_format),       T(test_info_plain),     T(test_info_commands),
-		T(test_info_no_copy),   T(test_info_compare),      T(test_info_read_only), T(test_info_appends),
+		T(test_plain),
+		T(test_format_index),
+		T(test_bad_blocks),
+		T(test_inactive),
+		T(test_pi_16),
+		T(test_pi_of_old_device),
+		T(test_pi_formats),
+		T(test_pi_refused),
+		T(test_metadata),
+		T(test_metadata_extended),
+		T(test_zones),
+		T(test_bad_zones),
+		T(test_atomicity),
+		T(test_identifiers),
+		T(test_descriptors),
+		T(test_descriptors_too_long),
+		T(test_limits),
+		T(test_same_format),
+		T(test_format_of_the_same),
+		T(test_format_with_metadata),
+		T(test_format_of_all),
+		T(test_doubt),
+		T(test_signs),
+		T(test_info_plain),
+		T(test_info_commands),
+		T(test_info_no_copy),
+		T(test_info_compare),
+		T(test_info_read_only),
+		T(test_info_appends),
 		T(test_info_atomicity),
 	};
 

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include <nvme/types.h>
+
 #include "world.h"
 
 #define NOT_READY 0x82
@@ -666,6 +668,41 @@ static void test_namespace_changes_format(void **state)
 	expect_log("another format");
 }
 
+static uint8_t extension;
+
+static uint16_t is_zoned(struct model *m, const struct nvmft_sqe *sqe, uint8_t *page)
+{
+	uint8_t cns = (uint8_t)le32toh(sqe->cdw10), csi = (uint8_t)(le32toh(sqe->cdw11) >> 24);
+
+	(void)m;
+	if (cns == 3) {
+		page[0] = 4;
+		page[1] = 1;
+		page[4] = CSI_ZONED;
+	} else if (cns == 5 && csi == CSI_ZONED) {
+		((struct nvme_zns_id_ns *)(void *)page)->lbafe[0].zsze = htole64(1024);
+		((struct nvme_zns_id_ns *)(void *)page)->lbafe[0].zdes = extension;
+	}
+	return 0;
+}
+
+/* Set Zone Descriptor Extension moves as much as the format says. */
+static void test_zones_change_their_extension(void **state)
+{
+	struct world *w = *state;
+	const uint32_t nsid = 1;
+
+	w->m->identify = is_zoned;
+	extension = 1;
+	assert_int_equal(world_open(w, DEPTH), 0);
+	change(w, &nsid, 1);
+	assert_int_equal(w->ns[0].told, 0);
+	extension = 2;
+	change(w, &nsid, 1);
+	assert_true(w->ns[0].gone);
+	expect_log("another format");
+}
+
 static void test_more_changes_than_fit(void **state)
 {
 	struct world *w = *state;
@@ -698,6 +735,142 @@ static void test_change_during_a_reset(void **state)
 	assert_int_equal(w->ns[0].told, 0);
 	assert_int_equal(w->ns[1].told, 1);
 	assert_int_equal(w->ns[1].info.blocks, 300);
+}
+
+/* ---- another format under I/O ---- */
+
+/* The thread knows of the event, and of nothing more. */
+static void tell_of_change(struct world *w)
+{
+	model_event(w->m, CHANGED_NAMESPACES);
+	w->m->busy_until = UINT64_MAX;
+	nvmft_ctrl_step(w->ctrl);
+}
+
+static void let_it_ask(struct world *w)
+{
+	w->m->busy_until = 0;
+	run_for(w, 3 * SECOND);
+}
+
+static void test_io_waits_for_the_format(void **state)
+{
+	struct world *w = *state;
+	struct test_io t[3];
+
+	tell_of_change(w);
+	submit(w, &t[0], NVMFT_IO_READ, 0, 1, 0);
+	submit(w, &t[1], NVMFT_IO_WRITE, 0, 1024, 0);
+	submit_to(w, 0, 1, &t[2], NVMFT_IO_READ, 0, 1, 0);
+	pass(w);
+	assert_int_equal(w->m->io_commands, 0);
+	assert_int_equal(nvmft_vfio_arm(channel0(w)), 0); /* a poll group may sleep meanwhile */
+	let_it_ask(w);
+	assert_true(wakes(w, 0));
+	for (unsigned int i = 0; i < 3; i++)
+		expect(&t[i], 0);
+	assert_int_equal(w->ns[0].told, 0);
+}
+
+static void test_io_of_another_format_is_not_sent(void **state)
+{
+	struct world *w = *state;
+	struct test_io t[2];
+
+	tell_of_change(w);
+	submit(w, &t[0], NVMFT_IO_READ, 0, 1, 0);
+	w->m->ms = 8;
+	let_it_ask(w);
+	expect(&t[0], NOT_READY);
+	assert_true(w->ns[0].gone);
+	submit(w, &t[1], NVMFT_IO_READ, 0, 1, 0);
+	expect(&t[1], NOT_READY);
+	assert_int_equal(w->m->io_commands, 0);
+}
+
+/* Events of the time of a reset are lost. */
+static void test_io_of_another_format_is_not_sent_after_a_reset(void **state)
+{
+	struct world *w = *state;
+	struct test_io t;
+
+	model_fatal(w->m);
+	nvmft_ctrl_step(w->ctrl);
+	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
+	w->m->ms = 8;
+	run_for(w, 3 * SECOND);
+	assert_int_equal(w->m->enables, 2);
+	expect(&t, NOT_READY);
+	assert_int_equal(w->m->io_commands, 0);
+}
+
+/* A sign that needs no event: the device is being formatted. */
+static void test_io_that_fails_is_a_sign(void **state)
+{
+	static const struct {
+		uint16_t status;
+		enum nvmft_io_op op;
+		bool sign;
+	} cases[] = {
+		{0x84, NVMFT_IO_READ, true},    {0x82, NVMFT_IO_WRITE, true},    {0x80, NVMFT_IO_READ, true},
+		{0x0b, NVMFT_IO_READ, true},    {0x84, NVMFT_IO_FLUSH, true},    {0x281, NVMFT_IO_READ, false},
+		{0x84, NVMFT_IO_COMMAND, true}, {0x80, NVMFT_IO_COMMAND, false},
+	};
+	const struct nvmft_sqe verify = {.opcode = OPC_VERIFY};
+	struct world *w = *state;
+	struct test_io t, u;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		w->m->io_status = cases[i].status;
+		memset(&t, 0, sizeof(t));
+		t.io = (struct nvmft_io){.op = cases[i].op, .blocks = 1, .iov = t.iov, .sqe = &verify};
+		t.iov[0] = (struct nvmft_iov){w->buffers, 512, 20};
+		t.io.iovcnt = cases[i].op <= NVMFT_IO_WRITE;
+		t.io.channel = channel0(w);
+		t.io.priv = t.priv;
+		nvmft_vfio_submit(channel0(w), &t.io);
+		run_for(w, MS);
+		expect(&t, cases[i].status);
+		w->m->io_status = 0;
+		submit(w, &u, NVMFT_IO_READ, 0, 1, 0);
+		run_for(w, 50 * MS);
+		assert_int_equal(u.done, !cases[i].sign);
+		run_for(w, 100 * MS);
+		expect(&u, 0);
+	}
+}
+
+/* What waits for one namespace does not hold up the other. */
+static void test_the_other_namespace_goes_on(void **state)
+{
+	struct world *w = *state;
+	struct test_io t, u[2];
+
+	w->m->io_status = 0x84;
+	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
+	run_for(w, MS);
+	w->m->io_status = 0;
+	submit(w, &u[0], NVMFT_IO_READ, 0, 1, 0);
+	submit_to(w, 0, 1, &u[1], NVMFT_IO_READ, 0, 1, 0);
+	run_for(w, 2 * MS);
+	assert_int_equal(u[0].done, 0);
+	expect(&u[1], 0);
+	run_for(w, SECOND);
+	expect(&u[0], 0);
+}
+
+static void test_abort_of_io_that_waits_for_the_format(void **state)
+{
+	struct world *w = *state;
+	struct test_io t;
+
+	tell_of_change(w);
+	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
+	nvmft_vfio_abort(channel0(w), &t.io);
+	pass(w);
+	expect(&t, ABORTED);
+	let_it_ask(w);
+	assert_int_equal(w->m->io_commands, 0);
 }
 
 /* ---- admin commands of hosts ---- */
@@ -761,6 +934,41 @@ static void test_admin_command_changes_namespaces(void **state)
 	assert_int_equal(w->ns[1].info.blocks, 150);
 }
 
+static void test_format_to_another_format(void **state)
+{
+	struct world *w = *state;
+	struct nvmft_sqe sqe;
+	struct test_io t;
+
+	memset(&w->m->pass, 0, sizeof(w->m->pass));
+	pass_opcode(w, &t, &sqe, 0x80, 1); /* LBA format 1 */
+	expect(&t, 0x410a);
+	run_for(w, 10 * MS);
+	assert_int_equal(w->m->pass.opcode, 0);
+	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
+	run_for(w, MS);
+	expect(&t, 0);
+}
+
+static void test_io_waits_for_a_format_of_a_host(void **state)
+{
+	struct world *w = *state;
+	struct nvmft_sqe sqe, again;
+	struct test_io t, u, v;
+
+	w->m->hold_pass = true;
+	pass_opcode(w, &t, &sqe, 0x80, 0);
+	submit(w, &u, NVMFT_IO_READ, 0, 1, 0);
+	run_for(w, SECOND);
+	assert_int_equal(t.done | u.done, 0);
+	pass_opcode(w, &v, &again, 0x80, 0);
+	expect(&v, NOT_READY); /* one after the other */
+	model_answer_pass(w->m, 0);
+	run_for(w, 10 * MS);
+	expect(&t, 0);
+	expect(&u, 0);
+}
+
 static void test_admin_command_fails(void **state)
 {
 	struct world *w = *state;
@@ -782,8 +990,9 @@ static void test_admin_command_may_take_long(void **state)
 	struct test_io t, u;
 
 	w->m->hold_pass = w->m->hold = w->m->keep_io_on_abort = true;
-	pass_opcode(w, &t, &sqe, 0x80, 0); /* Format NVM */
 	submit(w, &u, NVMFT_IO_READ, 0, 1, 0);
+	run_for(w, 2 * MS);
+	pass_opcode(w, &t, &sqe, 0x80, 0); /* Format NVM */
 	run_for(w, 59 * SECOND);
 	assert_int_equal(t.done | u.done, 0);
 	assert_int_equal(w->m->enables, 1); /* I/O may have to wait for it */
@@ -983,9 +1192,18 @@ int main(void)
 		TEST(test_namespace_changes_size, setup_two),
 		TEST(test_namespace_goes_and_comes, setup_two),
 		TEST(test_namespace_changes_format, setup_two),
+		TEST(test_zones_change_their_extension, setup),
 		TEST(test_more_changes_than_fit, setup_two),
 		TEST(test_changes_that_cannot_be_read, setup_two),
 		TEST(test_change_during_a_reset, setup_two),
+		TEST(test_io_waits_for_the_format, setup_two),
+		TEST(test_io_of_another_format_is_not_sent, setup_two),
+		TEST(test_io_of_another_format_is_not_sent_after_a_reset, setup_two),
+		TEST(test_io_that_fails_is_a_sign, setup_two),
+		TEST(test_the_other_namespace_goes_on, setup_two),
+		TEST(test_abort_of_io_that_waits_for_the_format, setup_two),
+		TEST(test_format_to_another_format, setup_two),
+		TEST(test_io_waits_for_a_format_of_a_host, setup_two),
 		TEST(test_admin_command, setup_two),
 		TEST(test_admin_command_changes_namespaces, setup_two),
 		TEST(test_admin_command_fails, setup_two),
