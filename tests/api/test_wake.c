@@ -163,11 +163,11 @@ static void start(struct world *w)
 
 static void stop(struct world *w)
 {
-	th_ctrl_disconnect(&w->ctrl);
-	th_stop(&w->t);
 	w->dev.stop = true;
 	sem_post(&w->dev.given);
 	pthread_join(w->dev.thread, NULL);
+	th_ctrl_disconnect(&w->ctrl);
+	th_stop(&w->t);
 	sem_destroy(&w->dev.given);
 }
 
