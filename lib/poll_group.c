@@ -259,7 +259,9 @@ static int group_prepare_sleep(struct nvmft_poll_group *group)
 		return -EAGAIN;
 	if (!nvmft_timers_arm_ring(group))
 		return -EAGAIN;
-	nvmft_ring_submit(group, false);
+	/* A sleep in the ring is one system call, which submits first. */
+	if (group->ring.armed)
+		nvmft_ring_submit(group, false);
 	if (!nvmft_msgs_sleep(group))
 		return -EAGAIN;
 	/* Sequentially consistent, as for calls: whoever publishes a view sees that the group sleeps, or the group sees the view. */

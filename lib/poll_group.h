@@ -101,7 +101,7 @@ int nvmft_ring_reap(struct nvmft_poll_group *group);   /* completions; returns h
 void nvmft_ring_submit(struct nvmft_poll_group *group, bool wait);
 void nvmft_ring_arm(struct ring *ring); /* from now on completions make epoll_fd readable */
 void nvmft_ring_disarm(struct ring *ring);
-bool nvmft_ring_idle(struct nvmft_poll_group *group); /* nothing to reap, nothing to submit */
+bool nvmft_ring_idle(struct nvmft_poll_group *group); /* nothing to reap; when armed, nothing to submit */
 
 /* timer.c */
 int nvmft_timers_run(struct nvmft_poll_group *group);

@@ -485,6 +485,6 @@ bool nvmft_ring_idle(struct nvmft_poll_group *group)
 {
 	struct ring *ring = &group->ring;
 
-	return !ring->wait_head && !ring->naside && !io_uring_sq_ready(&ring->uring) &&
+	return !ring->wait_head && !ring->naside && !(ring->armed && io_uring_sq_ready(&ring->uring)) &&
 	       !io_uring_cq_ready(&ring->uring) && !ring_needs_enter(ring);
 }
