@@ -68,8 +68,8 @@ int ibv_destroy_qp(struct ibv_qp *qp)
 
 int ibv_modify_qp(struct ibv_qp *qp, struct ibv_qp_attr *attr, int mask)
 {
-	(void)qp;
 	(void)mask;
+	qp->state = attr->qp_state;
 	return attr->qp_state != IBV_QPS_ERR && may_fail() ? EINVAL : 0;
 }
 
@@ -277,7 +277,7 @@ int nvmft_rdma_rx_get(struct rdma_dev *d, const struct rdma_port *port, bool adm
 int nvmft_rdma_rx_start(struct rdma_rx *r, struct ibv_qp *qp)
 {
 	(void)r;
-	(void)qp;
+	assert_int_equal(qp->state, IBV_QPS_INIT);
 	return may_fail() ? -ENOMEM : 0;
 }
 
@@ -405,6 +405,7 @@ static void a_connection_ends_once_when_its_queue_is_empty(void **state)
 	work();
 	assert_int_equal(terminated, 0);
 	assert_int_equal(used, true);
+	assert_int_equal(polls, 2);
 	assert_nothing_left();
 }
 

@@ -19,6 +19,7 @@ static struct {
 	uint32_t n;
 } fifo;
 static unsigned int buffers, reserved, dead, started, full; /* full: I/O has all data memory */
+static bool refuses;                                        /* the device takes no receives */
 static uint32_t room;                                       /* entries that the CQ may have */
 static char memory[PAGES];
 static struct rdma_conn conn;
@@ -28,7 +29,9 @@ static struct rdma_conn conn;
 static int post_srq_recv(struct ibv_srq *srq, struct ibv_recv_wr *wr, struct ibv_recv_wr **bad)
 {
 	(void)srq;
-	(void)bad;
+	*bad = NULL;
+	if (refuses)
+		return EINVAL;
 	for (; wr; wr = wr->next)
 		fifo.wr_id[fifo.n++] = wr->wr_id;
 	return 0;
@@ -172,6 +175,7 @@ static int setup(void **state)
 	conn = (struct rdma_conn){.qp_num = 1, .state = RDMA_CONN_LIVE};
 	fifo.n = buffers = reserved = dead = started = full = 0;
 	room = 4096;
+	refuses = false;
 	return 0;
 }
 
@@ -368,6 +372,21 @@ static void a_queue_in_error_gets_its_own_receives_not_back(void **state)
 	nvmft_rdma_rx_put(rx, DEPTH, true);
 }
 
+static void a_device_that_takes_no_receives_is_asked_again(void **state)
+{
+	struct rdma_rx *rx;
+
+	(void)state;
+	refuses = true;
+	rx = join();
+	assert_int_equal(rx->posted, 0);
+	assert_true(rx->retry.armed);
+	refuses = false;
+	rx->retry.fn(&rx->retry);
+	assert_int_equal(rx->posted, DEPTH);
+	nvmft_rdma_rx_put(rx, DEPTH, true);
+}
+
 static void small_devices_are_not_asked_for_more_than_they_have(void **state)
 {
 	struct rdma_rx *rx;
@@ -393,6 +412,7 @@ int main(void)
 		TEST(commands_get_in_while_io_has_all_memory),
 		TEST(no_more_is_posted_than_completions_have_room_for),
 		TEST(a_queue_in_error_gets_its_own_receives_not_back),
+		TEST(a_device_that_takes_no_receives_is_asked_again),
 		TEST(small_devices_are_not_asked_for_more_than_they_have),
 	};
 

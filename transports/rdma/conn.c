@@ -214,10 +214,8 @@ static int conn_modify_qp(struct rdma_conn *conn, enum ibv_qp_state state)
 
 static int conn_ready_qp(struct rdma_conn *conn)
 {
-	int ret = conn_modify_qp(conn, IBV_QPS_INIT);
+	int ret = conn_modify_qp(conn, IBV_QPS_RTR);
 
-	if (!ret)
-		ret = conn_modify_qp(conn, IBV_QPS_RTR);
 	return ret ? ret : conn_modify_qp(conn, IBV_QPS_RTS);
 }
 
@@ -268,7 +266,9 @@ static int conn_setup(struct rdma_conn *conn, struct rdma_port *port, const stru
 		return ret;
 	conn->qp_num = conn->qp->qp_num;
 	nvmft_rdma_dev_hash(conn->dev, conn);
-	ret = nvmft_rdma_rx_start(conn->rx, conn->qp);
+	ret = conn_modify_qp(conn, IBV_QPS_INIT); /* before which there are no receives */
+	if (!ret)
+		ret = nvmft_rdma_rx_start(conn->rx, conn->qp);
 	if (!ret)
 		ret = conn_accept(conn, ask->depth);
 	conn->accepted = ret == 0;

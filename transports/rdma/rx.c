@@ -84,7 +84,8 @@ static int rx_post_batch(struct rdma_rx *rx)
 		int failed = rx->shared ? ibv_post_srq_recv(rx->srq, wr, &bad) : ibv_post_recv(rx->qp, wr, &bad);
 
 		if (failed) {
-			n = (uint32_t)(bad - wr);
+			/* Some drivers name none if they refuse the whole queue. */
+			n = bad ? (uint32_t)(bad - wr) : 0;
 			ret = -failed;
 		}
 	}
