@@ -205,7 +205,11 @@ static int conn_modify_qp(struct rdma_conn *conn, enum ibv_qp_state state)
 
 	if (rdma_init_qp_attr(conn->id, &attr, &mask) != 0)
 		return -errno;
-	/* Hosts read nothing of ours; what they send too soon they may try again soon: 0 would mean 655 ms. */
+	/*
+	 * Hosts neither read nor write anything of ours; what they send too soon they may try again soon: 0 would mean
+	 * 655 ms.
+	 */
+	attr.qp_access_flags = 0;
 	attr.max_dest_rd_atomic = 0;
 	attr.min_rnr_timer = RNR_TIMER;
 	attr.max_rd_atomic = (uint8_t)conn->read_depth;

@@ -241,11 +241,22 @@ static int channel_init(struct rdma_dev *dev)
 	return dev->channel ? set_nonblocking(dev->channel->fd) : -errno;
 }
 
-static int queue_init(struct rdma_dev *dev)
+static int cq_create(struct rdma_dev *dev, uint32_t size)
 {
-	dev->cq_size = rdma_min(RDMA_CQ_MIN, (uint32_t)dev->attr.max_cqe);
+	dev->cq_size = rdma_min(size, (uint32_t)dev->attr.max_cqe);
 	dev->cq = ibv_create_cq(dev->ctx, (int)dev->cq_size, dev, dev->channel, 0);
 	return dev->cq ? 0 : -errno;
+}
+
+/* It grows with the connections, unless the device cannot do that: then it has to be large from the beginning. */
+static int queue_init(struct rdma_dev *dev)
+{
+	int ret = cq_create(dev, RDMA_CQ_MIN);
+
+	if (ret || dev->cq_size < RDMA_CQ_MIN || ibv_resize_cq(dev->cq, RDMA_CQ_MIN + 1) == 0)
+		return ret;
+	ibv_destroy_cq(dev->cq);
+	return cq_create(dev, RDMA_CQ_FIXED);
 }
 
 static int dev_init(struct rdma_dev *dev, struct ibv_device *device)

@@ -32,6 +32,7 @@
 #define RDMA_RX_RETRY_MS 10u
 
 #define RDMA_CQ_MIN 1024
+#define RDMA_CQ_FIXED 32768 /* where it cannot grow */
 #define RDMA_CQ_BATCH 32
 /* Passes of a busy CQ go on to other work after so many. */
 #define RDMA_CQ_ROUNDS 8u
