@@ -169,6 +169,7 @@ static int setup(void **state)
 	dev = calloc(1, sizeof(*dev));
 	dev->rg = &rg;
 	dev->mrs = mrs;
+	dev->attr.max_srq = 1;
 	dev->attr.max_srq_wr = dev->attr.max_qp_wr = 4096;
 	LIST_INIT(&dev->rxs);
 	port = (struct rdma_port){.in_capsule_size = 8192, .opts = {.receives = MAX}};
@@ -387,6 +388,21 @@ static void a_device_that_takes_no_receives_is_asked_again(void **state)
 	nvmft_rdma_rx_put(rx, DEPTH, true);
 }
 
+static void devices_without_shared_queues_do(void **state)
+{
+	struct rdma_rx *rx, *other;
+
+	(void)state;
+	dev->attr.max_srq = 0;
+	rx = join();
+	other = join();
+	assert_false(rx->shared);
+	assert_ptr_not_equal(rx, other);
+	assert_int_equal(fifo.n, 2 * DEPTH);
+	nvmft_rdma_rx_put(rx, DEPTH, true);
+	nvmft_rdma_rx_put(other, DEPTH, true);
+}
+
 static void small_devices_are_not_asked_for_more_than_they_have(void **state)
 {
 	struct rdma_rx *rx;
@@ -413,6 +429,7 @@ int main(void)
 		TEST(no_more_is_posted_than_completions_have_room_for),
 		TEST(a_queue_in_error_gets_its_own_receives_not_back),
 		TEST(a_device_that_takes_no_receives_is_asked_again),
+		TEST(devices_without_shared_queues_do),
 		TEST(small_devices_are_not_asked_for_more_than_they_have),
 	};
 

@@ -344,7 +344,8 @@ static int rx_create(struct rdma_dev *dev, const struct rdma_port *port, bool ad
 	rx->dev = dev;
 	rx->admin = admin;
 	rx->data_len = admin ? RDMA_ADMIN_IN_CAPSULE : port->in_capsule_size;
-	rx->shared = !port->opts.per_queue_receives;
+	/* Not every device has shared receive queues. */
+	rx->shared = !port->opts.per_queue_receives && dev->attr.max_srq > 0;
 	rx_size(rx, port, depth);
 	rx->retry.fn = retry;
 	SLIST_INIT(&rx->todo);
