@@ -104,7 +104,7 @@ int nvmft_rdma_dev_arm(struct rdma_dev *dev)
 
 static void wake_prep(struct nvmft_ring_op *op, struct io_uring_sqe *sqe)
 {
-	io_uring_prep_poll_add(sqe, rdma_container_of(op, struct rdma_dev, wake_op)->channel->fd, POLLIN);
+	io_uring_prep_poll_multishot(sqe, rdma_container_of(op, struct rdma_dev, wake_op)->channel->fd, POLLIN);
 }
 
 /* That the group is awake is all that matters: its pass polls the queue, after this. */
@@ -115,13 +115,14 @@ static void wake_complete(struct nvmft_ring_op *op, int res, unsigned int flags)
 	void *context;
 
 	(void)res;
-	(void)flags;
-	while (ibv_get_cq_event(dev->channel, &cq, &context) == 0) {
+	/* There is no second event before the queue is asked again: to look for one would be a system call for nothing.
+	 */
+	if (dev->armed && ibv_get_cq_event(dev->channel, &cq, &context) == 0) {
 		ibv_ack_cq_events(cq, 1);
 		dev->armed = false;
 	}
 	/* A descriptor of a device that is gone would be ready for ever. */
-	if (!dev->dead)
+	if (!dev->dead && !(flags & IORING_CQE_F_MORE))
 		nvmft_ring_start(dev->rg->group, op);
 }
 
