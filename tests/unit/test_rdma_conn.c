@@ -245,18 +245,19 @@ void nvmft_rdma_dev_hash(struct rdma_dev *d, struct rdma_conn *c)
 	c->hashed = true;
 }
 
-int nvmft_rdma_dev_reserve(struct rdma_dev *d, uint32_t entries)
+int nvmft_rdma_cq_reserve(struct rdma_dev *d, struct rdma_cq *queue, uint32_t entries)
 {
 	(void)d;
+	(void)queue;
 	if (may_fail())
 		return -ENOSPC;
 	reserved += entries;
 	return 0;
 }
 
-void nvmft_rdma_dev_unreserve(struct rdma_dev *d, uint32_t entries)
+void nvmft_rdma_cq_unreserve(struct rdma_cq *queue, uint32_t entries)
 {
-	(void)d;
+	(void)queue;
 	reserved -= entries;
 }
 

@@ -140,18 +140,19 @@ struct rdma_conn *nvmft_rdma_dev_conn(struct rdma_dev *dev, uint32_t qp_num)
 	return qp_num == conn.qp_num ? &conn : NULL;
 }
 
-int nvmft_rdma_dev_reserve(struct rdma_dev *dev, uint32_t entries)
+int nvmft_rdma_cq_reserve(struct rdma_dev *dev, struct rdma_cq *queue, uint32_t entries)
 {
 	(void)dev;
+	(void)queue;
 	if (reserved + entries > room)
 		return -ENOSPC;
 	reserved += entries;
 	return 0;
 }
 
-void nvmft_rdma_dev_unreserve(struct rdma_dev *dev, uint32_t entries)
+void nvmft_rdma_cq_unreserve(struct rdma_cq *queue, uint32_t entries)
 {
-	(void)dev;
+	(void)queue;
 	reserved -= entries;
 }
 

@@ -61,6 +61,11 @@ void nvmft_rdma_conn_dead(struct rdma_conn *c, const char *why)
 	c->state = RDMA_CONN_DRAINING;
 }
 
+void nvmft_rdma_conn_await(struct rdma_conn *c, bool awaits)
+{
+	c->awaits = awaits;
+}
+
 void nvmft_rdma_conn_drained(struct rdma_conn *c)
 {
 	c->drained = true;

@@ -23,6 +23,14 @@ void nvmft_rdma_conn_dirty(struct rdma_conn *conn)
 	TAILQ_INSERT_TAIL(&conn->rg->dirty, conn, link);
 }
 
+void nvmft_rdma_conn_await(struct rdma_conn *conn, bool awaits)
+{
+	if (conn->awaits == awaits)
+		return;
+	conn->awaits = awaits;
+	conn->dev->awaits += awaits ? 1 : UINT32_MAX;
+}
+
 /* ---- the end ---- */
 
 void nvmft_rdma_conn_drained(struct rdma_conn *conn)
@@ -48,6 +56,7 @@ static void start_drain(struct rdma_conn *conn)
 	int ret = ibv_modify_qp(conn->qp, &error, IBV_QP_STATE);
 
 	nvmft_rdma_rx_stop(conn->rx);
+	nvmft_rdma_conn_await(conn, true);
 	rdma_disconnect(conn->id);
 	if (ret || conn->dev->dead || ibv_post_send(conn->qp, &wr, &bad) != 0) {
 		nvmft_rdma_conn_drained(conn);
@@ -91,8 +100,12 @@ static void release_resources(struct rdma_conn *conn)
 	if (conn->rx)
 		nvmft_rdma_rx_put(conn->rx, conn->depth, conn->accepted);
 	if (conn->sq_size)
-		nvmft_rdma_dev_unreserve(conn->dev, conn->sq_size + 1);
+		nvmft_rdma_cq_unreserve(&conn->dev->sends, conn->sq_size + 1);
 	nvmft_rdma_tx_release_all(conn);
+	if (conn->dev) {
+		nvmft_rdma_conn_await(conn, false);
+		conn->dev->unsent -= conn->unsent;
+	}
 }
 
 /* Before the channel of its events. */
@@ -157,8 +170,8 @@ static int conn_open_qp(struct rdma_conn *conn, uint32_t wrs)
 {
 	struct ibv_qp_init_attr attr = {
 		.qp_context = conn,
-		.send_cq = conn->dev->cq,
-		.recv_cq = conn->dev->cq,
+		.send_cq = conn->dev->sends.cq,
+		.recv_cq = conn->dev->receives.cq,
 		.srq = conn->rx->srq,
 		.cap = {.max_send_wr = wrs + 1, /* the last one, of the drain */
 			.max_recv_wr = conn->rx->shared ? 0 : conn->rx->cap,
@@ -181,7 +194,7 @@ static int conn_qp(struct rdma_conn *conn, uint32_t depth)
 	if (wrs < SQ_MIN)
 		wrs = SQ_MIN;
 	do {
-		ret = nvmft_rdma_dev_reserve(conn->dev, wrs + 1);
+		ret = nvmft_rdma_cq_reserve(conn->dev, &conn->dev->sends, wrs + 1);
 		if (ret)
 			return ret;
 		ret = conn_open_qp(conn, wrs);
@@ -189,7 +202,7 @@ static int conn_qp(struct rdma_conn *conn, uint32_t depth)
 			conn->sq_size = conn->sq_free = wrs;
 			return 0;
 		}
-		nvmft_rdma_dev_unreserve(conn->dev, wrs + 1);
+		nvmft_rdma_cq_unreserve(&conn->dev->sends, wrs + 1);
 		wrs /= 2;
 		conn->max_sge = conn->max_sge > 4 ? conn->max_sge / 2 : conn->max_sge;
 		conn->max_sge_read = rdma_min(conn->max_sge, conn->max_sge_read);

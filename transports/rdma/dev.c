@@ -54,22 +54,29 @@ static void post_receives(struct rdma_dev *dev, bool again)
 			nvmft_rdma_rx_post(rx);
 }
 
-int nvmft_rdma_dev_poll(struct rdma_dev *dev)
+static int cq_poll(struct rdma_dev *dev, const struct rdma_cq *queue, uint32_t max)
 {
 	struct ibv_wc wc[RDMA_CQ_BATCH];
-	int n = 0, events = 0;
+	uint32_t events = 0;
+	int n;
 
-	for (uint32_t round = 0; round < RDMA_CQ_ROUNDS; round++) {
-		n = ibv_poll_cq(dev->cq, RDMA_CQ_BATCH, wc);
+	do {
+		n = ibv_poll_cq(queue->cq, RDMA_CQ_BATCH, wc);
 		for (int i = 0; i < n; i++)
 			completed(dev, &wc[i]);
-		if (n > 0)
-			events += n;
-		if (n < RDMA_CQ_BATCH)
-			break;
-	}
+		events += n > 0 ? (uint32_t)n : 0;
+	} while (n == RDMA_CQ_BATCH && events < max);
 	if (n < 0)
 		nvmft_rdma_dev_dead(dev, "the RDMA device's completion queue is broken");
+	return (int)events;
+}
+
+int nvmft_rdma_dev_poll(struct rdma_dev *dev)
+{
+	/* What is over first: the commands that come in may need its room. */
+	int events = cq_poll(dev, &dev->sends, RDMA_CQ_EVENTS);
+
+	events += cq_poll(dev, &dev->receives, RDMA_CQ_EVENTS);
 	post_receives(dev, events > 0);
 	return events;
 }
@@ -77,29 +84,42 @@ int nvmft_rdma_dev_poll(struct rdma_dev *dev)
 /* Others may go on to put more in. */
 void nvmft_rdma_dev_poll_all(struct rdma_dev *dev)
 {
-	struct ibv_wc wc[RDMA_CQ_BATCH];
-	uint32_t left = dev->cq_size;
-	int n;
-
-	do {
-		n = ibv_poll_cq(dev->cq, RDMA_CQ_BATCH, wc);
-		for (int i = 0; i < n; i++)
-			completed(dev, &wc[i]);
-		left -= rdma_min(left, n > 0 ? (uint32_t)n : 0);
-	} while (n > 0 && left);
+	cq_poll(dev, &dev->receives, dev->receives.size);
+	cq_poll(dev, &dev->sends, dev->sends.size);
 	post_receives(dev, true);
 }
 
+/* A completion queue tells once, of the next completion after it was asked. What came in before has to be looked for.
+ */
+static bool cq_arm(struct rdma_cq *queue)
+{
+	if (!queue->armed)
+		queue->armed = ibv_req_notify_cq(queue->cq, 0) == 0;
+	return queue->armed;
+}
+
+/* Fires into a pass that has already done what it is for. */
+static void swept(struct nvmft_timer *timer)
+{
+	(void)timer;
+}
+
 /*
- * The completion queue tells once, of the next completion after it was asked. What came in before is found by the pass
- * that follows this one, after which the group may sleep.
+ * That a host has taken a response sets free what it held, which most often nobody waits for: the host's next command
+ * finds it, or the timer does. So a command costs one wake-up and not two.
  */
 int nvmft_rdma_dev_arm(struct rdma_dev *dev)
 {
-	if (dev->armed)
-		return 0;
-	dev->armed = ibv_req_notify_cq(dev->cq, 0) == 0;
-	return -EAGAIN;
+	bool ask = !dev->receives.armed || (dev->awaits && !dev->sends.armed);
+
+	if (!cq_arm(&dev->receives) || (dev->awaits && !cq_arm(&dev->sends)))
+		return -EAGAIN;
+	if (ask && nvmft_rdma_dev_poll(dev) > 0)
+		return -EAGAIN;
+	if (dev->unsent && !dev->sends.armed && !dev->sweep.armed)
+		nvmft_timer_arm(dev->rg->group, &dev->sweep, RDMA_SWEEP_MS * RDMA_NS_PER_MS,
+				RDMA_SWEEP_MS * RDMA_NS_PER_MS);
+	return 0;
 }
 
 static void wake_prep(struct nvmft_ring_op *op, struct io_uring_sqe *sqe)
@@ -115,11 +135,12 @@ static void wake_complete(struct nvmft_ring_op *op, int res, unsigned int flags)
 	void *context;
 
 	(void)res;
-	/* There is no second event before the queue is asked again: to look for one would be a system call for nothing.
-	 */
-	if (dev->armed && ibv_get_cq_event(dev->channel, &cq, &context) == 0) {
+	/* A queue has no second event before it is asked again: to look for one would be a system call for nothing. */
+	while ((dev->receives.armed || dev->sends.armed) && ibv_get_cq_event(dev->channel, &cq, &context) == 0) {
+		struct rdma_cq *queue = context;
+
 		ibv_ack_cq_events(cq, 1);
-		dev->armed = false;
+		queue->armed = false;
 	}
 	/* A descriptor of a device that is gone would be ready for ever. */
 	if (!dev->dead && !(flags & IORING_CQE_F_MORE))
@@ -185,9 +206,9 @@ static void async_complete(struct nvmft_ring_op *op, int res, unsigned int flags
 
 /* ---- room in the completion queue: an overflow would be the end of it ---- */
 
-int nvmft_rdma_dev_reserve(struct rdma_dev *dev, uint32_t entries)
+int nvmft_rdma_cq_reserve(struct rdma_dev *dev, struct rdma_cq *queue, uint32_t entries)
 {
-	uint64_t wanted = (uint64_t)dev->cq_used + entries, size = dev->cq_size;
+	uint64_t wanted = (uint64_t)queue->used + entries, size = queue->size;
 
 	while (size < wanted)
 		size *= 2;
@@ -195,20 +216,20 @@ int nvmft_rdma_dev_reserve(struct rdma_dev *dev, uint32_t entries)
 		size = (uint32_t)dev->attr.max_cqe;
 	if (size < wanted)
 		return -ENOSPC;
-	if (size > dev->cq_size) {
-		int ret = ibv_resize_cq(dev->cq, (int)size);
+	if (size > queue->size) {
+		int ret = ibv_resize_cq(queue->cq, (int)size);
 
 		if (ret)
 			return -ret;
-		dev->cq_size = (uint32_t)size;
+		queue->size = (uint32_t)size;
 	}
-	dev->cq_used += entries;
+	queue->used += entries;
 	return 0;
 }
 
-void nvmft_rdma_dev_unreserve(struct rdma_dev *dev, uint32_t entries)
+void nvmft_rdma_cq_unreserve(struct rdma_cq *queue, uint32_t entries)
 {
-	dev->cq_used -= entries;
+	queue->used -= entries;
 }
 
 /* ---- from the first connection to the last ---- */
@@ -242,22 +263,22 @@ static int channel_init(struct rdma_dev *dev)
 	return dev->channel ? set_nonblocking(dev->channel->fd) : -errno;
 }
 
-static int cq_create(struct rdma_dev *dev, uint32_t size)
+static int cq_create(struct rdma_dev *dev, struct rdma_cq *queue, uint32_t size)
 {
-	dev->cq_size = rdma_min(size, (uint32_t)dev->attr.max_cqe);
-	dev->cq = ibv_create_cq(dev->ctx, (int)dev->cq_size, dev, dev->channel, 0);
-	return dev->cq ? 0 : -errno;
+	queue->size = rdma_min(size, (uint32_t)dev->attr.max_cqe);
+	queue->cq = ibv_create_cq(dev->ctx, (int)queue->size, queue, dev->channel, 0);
+	return queue->cq ? 0 : -errno;
 }
 
 /* It grows with the connections, unless the device cannot do that: then it has to be large from the beginning. */
-static int queue_init(struct rdma_dev *dev)
+static int queue_init(struct rdma_dev *dev, struct rdma_cq *queue)
 {
-	int ret = cq_create(dev, RDMA_CQ_MIN);
+	int ret = cq_create(dev, queue, RDMA_CQ_MIN);
 
-	if (ret || dev->cq_size < RDMA_CQ_MIN || ibv_resize_cq(dev->cq, RDMA_CQ_MIN + 1) == 0)
+	if (ret || queue->size < RDMA_CQ_MIN || ibv_resize_cq(queue->cq, RDMA_CQ_MIN + 1) == 0)
 		return ret;
-	ibv_destroy_cq(dev->cq);
-	return cq_create(dev, RDMA_CQ_FIXED);
+	ibv_destroy_cq(queue->cq);
+	return cq_create(dev, queue, RDMA_CQ_FIXED);
 }
 
 static int dev_init(struct rdma_dev *dev, struct ibv_device *device)
@@ -271,7 +292,9 @@ static int dev_init(struct rdma_dev *dev, struct ibv_device *device)
 		return -errno;
 	ret = channel_init(dev);
 	if (!ret)
-		ret = queue_init(dev);
+		ret = queue_init(dev, &dev->receives);
+	if (!ret)
+		ret = queue_init(dev, &dev->sends);
 	if (!ret)
 		ret = nvmft_rdma_mem_init(dev);
 	return ret;
@@ -283,8 +306,11 @@ static void dev_free(struct rdma_dev *dev)
 	nvmft_ring_forget(dev->rg->group, &dev->wake_op);
 	nvmft_ring_forget(dev->rg->group, &dev->async_op);
 	nvmft_rdma_mem_fini(dev);
-	if (dev->cq)
-		ibv_destroy_cq(dev->cq);
+	nvmft_timer_cancel(dev->rg->group, &dev->sweep);
+	if (dev->sends.cq)
+		ibv_destroy_cq(dev->sends.cq);
+	if (dev->receives.cq)
+		ibv_destroy_cq(dev->receives.cq);
 	if (dev->channel)
 		ibv_destroy_comp_channel(dev->channel);
 	if (dev->pd)
@@ -307,6 +333,7 @@ static int dev_create(struct rdma_group *rg, struct ibv_device *device, struct r
 	dev->wake_op.complete = wake_complete;
 	dev->async_op.prep = async_prep;
 	dev->async_op.complete = async_complete;
+	dev->sweep.fn = swept;
 	ret = dev_init(dev, device);
 	if (ret) {
 		dev_free(dev);

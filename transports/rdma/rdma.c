@@ -54,12 +54,12 @@ static int group_arm(struct nvmft_transport_group *tg)
 {
 	struct rdma_group *rg = tg->priv;
 	struct rdma_dev *dev;
-	int ret = TAILQ_EMPTY(&rg->dirty) ? 0 : -EAGAIN;
 
 	LIST_FOREACH (dev, &rg->devs, link)
 		if (nvmft_rdma_dev_arm(dev) != 0)
-			ret = -EAGAIN;
-	return ret;
+			return -EAGAIN;
+	/* Last, as what the devices had until then is taken from them. */
+	return TAILQ_EMPTY(&rg->dirty) ? 0 : -EAGAIN;
 }
 
 static void queue_close(struct nvmft_queue *queue)

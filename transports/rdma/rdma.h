@@ -34,14 +34,19 @@
 #define RDMA_CQ_MIN 1024
 #define RDMA_CQ_FIXED 32768 /* where it cannot grow */
 #define RDMA_CQ_BATCH 32
-/* Passes of a busy CQ go on to other work after so many. */
-#define RDMA_CQ_ROUNDS 8u
+/* A pass goes on to other work after so many. */
+#define RDMA_CQ_EVENTS 256u
 #define RDMA_QP_BUCKETS 256u
 
 #define RDMA_MAX_SGE 16u
 #define RDMA_CHAIN_WRS 64u
 /* A piece of the host's memory that is larger takes another work request; devices allow 8 MiB and more. */
 #define RDMA_MAX_MSG (4u * 1024 * 1024)
+
+/* Responses are let go as late as this if nothing else happens, so that none wakes up the group... */
+#define RDMA_SWEEP_MS 10u
+/* ...unless those of one connection hold so much memory. */
+#define RDMA_HELD_MAX (128u * 1024)
 
 /* A QP in error gives back its work requests at once; a device that does not has this long. */
 #define RDMA_DRAIN_MS 2000u
@@ -127,6 +132,12 @@ struct rdma_rx {
 
 LIST_HEAD(rdma_conn_bucket, rdma_conn);
 
+struct rdma_cq {
+	struct ibv_cq *cq;
+	uint32_t size, used;
+	bool armed; /* its next completion makes the device's channel readable */
+};
+
 /* A device as one poll group uses it: from its first connection to its last. */
 struct rdma_dev {
 	LIST_ENTRY(rdma_dev) link;
@@ -135,10 +146,11 @@ struct rdma_dev {
 	struct ibv_device_attr attr;
 	struct ibv_pd *pd;
 	struct ibv_comp_channel *channel;
-	struct ibv_cq *cq;
-	uint32_t cq_size, cq_used;
-	bool armed; /* the next completion makes @channel readable */
-	bool dead;  /* gone or broken: no new connection uses it */
+	struct rdma_cq receives, sends;
+	uint32_t awaits; /* connections that cannot go on without completions of @sends */
+	uint32_t unsent; /* responses that await one of those and nothing else */
+	struct nvmft_timer sweep;
+	bool dead; /* gone or broken: no new connection uses it */
 	struct nvmft_ring_op wake_op, async_op;
 	struct ibv_mr **mrs; /* by region */
 	uint32_t nmrs;
@@ -215,6 +227,8 @@ struct rdma_conn {
 	uint32_t max_sge, max_sge_read;
 	uint32_t depth;
 	uint32_t unsent; /* responses that the host has not taken yet */
+	uint64_t held;   /* data of these */
+	bool awaits;     /* counted in dev->awaits */
 	uint32_t sq_size, sq_free;
 	uint32_t read_depth, reads;
 	struct rdma_req_list txq, fetchq, posted;
@@ -262,9 +276,9 @@ void nvmft_rdma_group_down(struct rdma_group *rg);
 /* dev.c */
 int nvmft_rdma_dev_get(struct rdma_group *rg, struct ibv_device *device, struct rdma_dev **dev);
 void nvmft_rdma_dev_put(struct rdma_dev *dev);
-void nvmft_rdma_dev_dead(struct rdma_dev *dev, const char *why);    /* and its connections */
-int nvmft_rdma_dev_reserve(struct rdma_dev *dev, uint32_t entries); /* of the CQ */
-void nvmft_rdma_dev_unreserve(struct rdma_dev *dev, uint32_t entries);
+void nvmft_rdma_dev_dead(struct rdma_dev *dev, const char *why); /* and its connections */
+int nvmft_rdma_cq_reserve(struct rdma_dev *dev, struct rdma_cq *queue, uint32_t entries);
+void nvmft_rdma_cq_unreserve(struct rdma_cq *queue, uint32_t entries);
 int nvmft_rdma_dev_poll(struct rdma_dev *dev);
 void nvmft_rdma_dev_poll_all(struct rdma_dev *dev); /* what is in the CQ now */
 int nvmft_rdma_dev_arm(struct rdma_dev *dev);
@@ -306,6 +320,7 @@ int nvmft_rdma_conn_create(struct rdma_port *port, struct nvmft_poll_group *grou
 			   const struct rdma_ask *ask, uint8_t read_depth); /* owns @id when it returns 0 */
 void nvmft_rdma_conn_event(struct rdma_conn *conn, enum rdma_cm_event_type event, int status);
 void nvmft_rdma_conn_dirty(struct rdma_conn *conn);
+void nvmft_rdma_conn_await(struct rdma_conn *conn, bool awaits);
 void nvmft_rdma_conn_work(struct rdma_conn *conn);
 /* The one place where a connection is found dead. @why: NULL when it is nobody's fault. */
 void nvmft_rdma_conn_dead(struct rdma_conn *conn, const char *why);

@@ -258,7 +258,7 @@ static void rx_fill(struct rdma_rx *rx)
 	uint32_t wanted = rx_wanted(rx);
 	struct rdma_slot *slot;
 
-	if (wanted > rx->reserved && nvmft_rdma_dev_reserve(rx->dev, wanted - rx->reserved) == 0)
+	if (wanted > rx->reserved && nvmft_rdma_cq_reserve(rx->dev, &rx->dev->receives, wanted - rx->reserved) == 0)
 		rx->reserved = wanted;
 	wanted = rdma_min(wanted, rx->reserved);
 	while (rx->posted + rx->ntodo < wanted && (slot = slot_take(rx)))
@@ -327,7 +327,7 @@ static void rx_free(struct rdma_rx *rx)
 			nvmft_buffer_put(group, &rx->slots[i].data);
 	for (uint32_t i = 0; i < rx->nheaders; i++)
 		nvmft_buffer_put(group, &rx->headers[i]);
-	nvmft_rdma_dev_unreserve(rx->dev, rx->reserved);
+	nvmft_rdma_cq_unreserve(&rx->dev->receives, rx->reserved);
 	free(rx->headers);
 	free(rx->slots);
 	free(rx);

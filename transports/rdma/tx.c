@@ -120,6 +120,11 @@ static void add_data_wr(struct chain *chain, struct rdma_req *rreq, enum ibv_wr_
 
 /* ---- responses ---- */
 
+static uint32_t response_len(const struct nvmft_request *request)
+{
+	return request->dir == NVMFT_DIR_TO_HOST && request->cqe.status == 0 ? request->data_len : 0;
+}
+
 static void add_send(struct chain *chain, struct rdma_req *rreq)
 {
 	struct ibv_send_wr *wr = chain_add(chain, rreq, IBV_WR_SEND, RDMA_WR_SEND);
@@ -199,6 +204,9 @@ void nvmft_rdma_tx_flush(struct rdma_conn *conn)
 		full = chain_full(&chain);
 		chain_post(&chain);
 	} while (full);
+	if (conn->state != RDMA_CONN_DRAINING)
+		nvmft_rdma_conn_await(conn, conn->reads || !TAILQ_EMPTY(&conn->txq) || !TAILQ_EMPTY(&conn->fetchq) ||
+						    conn->held > RDMA_HELD_MAX);
 }
 
 /* ---- completions ---- */
@@ -225,6 +233,8 @@ static void send_done(struct rdma_conn *conn, struct rdma_req *rreq)
 	leave(&conn->posted, rreq);
 	if (rreq->sent) {
 		conn->unsent--;
+		conn->dev->unsent--;
+		conn->held -= response_len(rreq->request);
 		nvmft_request_release(rreq->request);
 		return;
 	}
@@ -288,9 +298,11 @@ void nvmft_rdma_respond(struct nvmft_request *request)
 {
 	struct rdma_conn *conn = rdma_conn_of(request->queue);
 	struct rdma_req *rreq = rdma_req_of(request);
-	bool data = request->dir == NVMFT_DIR_TO_HOST && request->cqe.status == 0;
+	uint32_t len = response_len(request);
 
-	data_rewind(rreq, data ? request->data_len : 0);
+	data_rewind(rreq, len);
+	conn->held += len;
+	conn->dev->unsent++;
 	rreq->where = RDMA_REQ_TX;
 	TAILQ_INSERT_TAIL(&conn->txq, rreq, link);
 	nvmft_rdma_conn_dirty(conn);
