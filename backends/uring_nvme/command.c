@@ -127,10 +127,8 @@ static void set_metadata(const struct ng_backend *ng, struct nvme_uring_cmd *cmd
 
 static void hide(const struct ng_backend *ng, struct nvme_uring_cmd *cmd)
 {
-	struct ssd_pi pi = ng_pi_get(ng);
-
-	if (pi.type)
-		protect(&pi, cmd);
+	if (ng->facts.pi.type)
+		protect(&ng->facts.pi, cmd);
 	if (ng->facts.metadata)
 		set_metadata(ng, cmd);
 }

@@ -135,18 +135,27 @@ static int try_ctrl(struct ng_backend *ng, const char *name)
 	return 0;
 }
 
-static int try_all(struct ng_backend *ng, DIR *dir)
+/* @fn of the name of each. Return: the last that was not 0; -ENODEV: there is none. */
+static int each_ctrl(struct ng_backend *ng, int (*fn)(struct ng_backend *ng, const char *name))
 {
+	char path[64], name[64];
 	struct dirent *entry;
-	int err = -ENODEV;
+	int err = parent_name(ng->fd, name, sizeof(name));
+	DIR *dir;
 
+	if (err || is_ctrl_name(name))
+		return err ? err : fn(ng, name);
+	err = parent_path(ng->fd, path, sizeof(path));
+	dir = err ? NULL : opendir(path);
+	if (!dir)
+		return -ENOENT;
+	err = -ENODEV;
 	while ((entry = readdir(dir))) {
-		if (is_ctrl_name(entry->d_name)) {
-			int ret = try_ctrl(ng, entry->d_name);
+		int ret = is_ctrl_name(entry->d_name) ? fn(ng, entry->d_name) : 0;
 
-			err = ret ? ret : err;
-		}
+		err = ret ? ret : err;
 	}
+	closedir(dir);
 	return err;
 }
 
@@ -161,22 +170,20 @@ static int count(const struct ng_backend *ng)
 
 int nvmft_ng_ctrls_open(struct ng_backend *ng)
 {
-	char path[64], name[64];
-	int err = parent_name(ng->fd, name, sizeof(name));
-	DIR *dir;
+	int err = each_ctrl(ng, try_ctrl), n = count(ng);
 
-	if (err)
-		return err;
-	if (is_ctrl_name(name)) {
-		err = try_ctrl(ng, name);
-	} else {
-		err = parent_path(ng->fd, path, sizeof(path));
-		dir = err ? NULL : opendir(path);
-		err = dir ? try_all(ng, dir) : -ENOENT;
-		if (dir)
-			closedir(dir);
-	}
-	return count(ng) ? count(ng) : err ? err : -ENODEV;
+	return n ? n : err ? err : -ENODEV;
+}
+
+static int watch_ctrl(struct ng_backend *ng, const char *name)
+{
+	nvmft_ng_watch_node(ng, name);
+	return 0;
+}
+
+void nvmft_ng_ctrls_watch(struct ng_backend *ng)
+{
+	(void)each_ctrl(ng, watch_ctrl);
 }
 
 void nvmft_ng_ctrls_close(struct ng_backend *ng)

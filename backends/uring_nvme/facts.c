@@ -257,9 +257,3 @@ void nvmft_ng_put_info(const struct ng_backend *ng, const struct ssd_facts *f, s
 	nvmft_ssd_info(f, &serving, info);
 	info->align = ng->align;
 }
-
-/* What commands are made by and cannot be changed under way; protection information can. */
-bool nvmft_ng_same_format(const struct ssd_facts *a, const struct ssd_facts *b)
-{
-	return a->block_size == b->block_size && a->metadata == b->metadata && a->csi == b->csi;
-}

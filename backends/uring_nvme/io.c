@@ -43,6 +43,11 @@ static bool is_admin(const struct nvmft_io *io)
 	return io->op == NVMFT_IO_COMMAND && io->flags & NVMFT_IO_ADMIN;
 }
 
+static bool is_format(const struct nvmft_io *io)
+{
+	return is_admin(io) && io->sqe->opcode == SSD_ADMIN_FORMAT;
+}
+
 static const struct ng_backend *backend_of(const struct ng_channel *ch)
 {
 	return ch->channel->backend->priv;
@@ -314,7 +319,8 @@ static bool may_issue(const struct ng_backend *ng, struct ng_io *ni)
 	return ni->at < ni->total && !ni->status && vec_has_room(ni) && !(ni->pending && is_serial(ng, ni));
 }
 
-static void wait_for_room(struct ng_channel *ch, struct ng_io *ni)
+/* Until there is room, or the doubt is over. */
+static void wait_for_turn(struct ng_channel *ch, struct ng_io *ni)
 {
 	ni->waits = 1;
 	ni->next = NULL;
@@ -323,14 +329,37 @@ static void wait_for_room(struct ng_channel *ch, struct ng_io *ni)
 	ch->room = 0;
 }
 
+/* Commands to the controller do not depend on the namespace's format, but for Format NVM itself: see begin_format(). */
+static bool in_doubt(const struct ng_backend *ng, const struct ng_io *ni)
+{
+	return ssd_in_doubt(&ng->doubt) && !is_admin(ni->io);
+}
+
+static void end(struct ng_channel *ch, struct ng_io *ni);
+
+static void refuse(struct ng_channel *ch, struct ng_io *ni)
+{
+	ni->status = NG_STATUS_NOT_READY;
+	if (!ni->pending)
+		end(ch, ni);
+}
+
 static void issue(struct ng_channel *ch, struct ng_io *ni)
 {
-	while (may_issue(backend_of(ch), ni)) {
-		/* Behind those that wait already, or they might for ever. */
-		struct io_uring_sqe *sqe = ch->waiting ? NULL : nvmft_ng_get_sqe(ch);
+	const struct ng_backend *ng = backend_of(ch);
 
+	while (may_issue(ng, ni)) {
+		bool doubt = in_doubt(ng, ni);
+		struct io_uring_sqe *sqe;
+
+		if (doubt && ssd_refused(&ng->doubt)) {
+			refuse(ch, ni);
+			return;
+		}
+		/* Behind those that wait already, or they might for ever. */
+		sqe = doubt || ch->waiting ? NULL : nvmft_ng_get_sqe(ch);
 		if (!sqe) {
-			wait_for_room(ch, ni);
+			wait_for_turn(ch, ni);
 			return;
 		}
 		ni->at += prep_cmd(ch, ni, sqe);
@@ -353,6 +382,9 @@ static void end(struct ng_channel *ch, struct ng_io *ni)
 {
 	if (ni->fixed && ni->plain && !ni->status)
 		give_up_fixed(ch);
+	/* Whatever became of it, nobody else tells us to look. */
+	if (is_format(ni->io))
+		nvmft_ng_look(ch->channel->backend->priv, false);
 	if (ni->vec && ni->vec != ni->few)
 		free(ni->vec);
 	ch->outstanding--;
@@ -432,7 +464,7 @@ static void failed(struct ng_channel *ch, struct ng_io *ni, int res)
 	struct ng_backend *ng = ch->channel->backend->priv;
 
 	if (nvmft_ng_is_suspicious(ni->io, res))
-		nvmft_ng_look(ng);
+		nvmft_ng_look(ng, res > 0 && ssd_is_formatting((nvmft_status)res));
 	if ((res == -EINVAL && ni->fixed && !ni->plain) ||
 	    (is_admin(ni->io) && nvmft_ng_is_gone(res) && try_other_ctrl(ng, ni))) {
 		ni->again = 1;
@@ -445,28 +477,15 @@ static void failed(struct ng_channel *ch, struct ng_io *ni, int res)
 		ni->status = nvmft_ng_status(ng, res);
 }
 
-/* Of admin commands that may leave another device, at which nobody else tells us to look. */
-static bool changes_device(uint8_t opcode)
-{
-	return opcode == NG_ADMIN_NS_MANAGEMENT || opcode == NG_ADMIN_NS_ATTACHMENT || opcode == NG_ADMIN_FORMAT;
-}
-
-static void admin_answered(struct ng_channel *ch, const struct ng_io *ni)
+void nvmft_ng_complete(struct ng_channel *ch, struct ng_io *ni, int res, uint64_t result)
 {
 	struct ng_backend *ng = ch->channel->backend->priv;
 
-	atomic_store_explicit(&ng->ctrl_at, ni->ctrl, memory_order_relaxed);
-	if (changes_device(ni->io->sqe->opcode))
-		nvmft_ng_look(ng);
-}
-
-void nvmft_ng_complete(struct ng_channel *ch, struct ng_io *ni, int res, uint64_t result)
-{
 	ni->pending--;
 	if (ni->io->op == NVMFT_IO_COMMAND) {
 		ni->io->result = result;
 		if (res >= 0 && is_admin(ni->io))
-			admin_answered(ch, ni);
+			atomic_store_explicit(&ng->ctrl_at, ni->ctrl, memory_order_relaxed);
 	}
 	if (res)
 		failed(ch, ni, res);
@@ -527,7 +546,19 @@ static bool is_crumbled(const struct ng_backend *ng, const struct nvmft_io *io)
 	return false;
 }
 
-static nvmft_status prepare(const struct ng_backend *ng, struct ng_io *ni)
+/* From here on I/O of all hosts waits until it is over and the device was asked. */
+static nvmft_status begin_format(struct ng_backend *ng, const struct nvmft_io *io)
+{
+	nvmft_status status = nvmft_ssd_check_format(&ng->facts, le32toh(io->sqe->cdw10));
+
+	if (ssd_in_doubt(&ng->doubt))
+		return NG_STATUS_NOT_READY;
+	if (!status)
+		ssd_doubt_raise(&ng->doubt);
+	return status;
+}
+
+static nvmft_status prepare(struct ng_backend *ng, struct ng_io *ni)
 {
 	const struct nvmft_io *io = ni->io;
 	nvmft_status status = 0;
@@ -538,6 +569,8 @@ static nvmft_status prepare(const struct ng_backend *ng, struct ng_io *ni)
 		ni->ctrl = (uint8_t)atomic_load_explicit(&ng->ctrl_at, memory_order_relaxed);
 		status = find_ctrl(ng, ni) ? 0 : NG_STATUS_NOT_READY;
 	}
+	if (!status && is_format(io))
+		status = begin_format(ng, io);
 	if (status || io->iovcnt <= 1 || !has_data(io))
 		return status;
 	if (io->iovcnt > NG_VEC_MAX && is_crumbled(ng, io))
@@ -558,7 +591,7 @@ static struct ng_io *start(struct nvmft_io *io)
 static __attribute__((noinline)) void submit_any(struct ng_channel *ch, struct nvmft_io *io)
 {
 	struct ng_io *ni = start(io);
-	nvmft_status status = prepare(backend_of(ch), ni);
+	nvmft_status status = prepare(ch->channel->backend->priv, ni);
 
 	if (status) {
 		nvmft_io_done(io, status);
@@ -573,9 +606,9 @@ static __attribute__((noinline)) void submit_any(struct ng_channel *ch, struct n
 /* Of a zoned namespace writes go one after the other, and metadata needs more than a range and a buffer. */
 static uint32_t short_bytes(const struct ng_backend *ng)
 {
-	uint64_t pages = (uint64_t)(ng->max_pages - 1) * 4096;
+	uint64_t pages = (uint64_t)(ng->max_pages - 1) * PAGE_BYTES;
 
-	if (ng->facts.csi != 0 || ng->facts.metadata || !ng->max_pages)
+	if (ng->facts.csi != 0 || ng->facts.metadata || ng->facts.pi.type || !ng->max_pages)
 		return 0;
 	return pages < ng->max_bytes ? (uint32_t)pages : ng->max_bytes;
 }
@@ -662,7 +695,7 @@ void nvmft_ng_submit(struct nvmft_channel *channel, struct nvmft_io *io)
 	struct ng_channel *ch = channel->priv;
 
 	if (io->op > NVMFT_IO_WRITE || io->iovcnt != 1 || io->iov->len > ch->short_bytes || !ch->room ||
-	    atomic_load_explicit(&ch->ng->pi, memory_order_relaxed))
+	    ssd_in_doubt(&ch->ng->doubt))
 		submit_any(ch, io);
 	else
 		write_short(ch, next_sqe(ch), io);

@@ -259,6 +259,7 @@ static void ng_close(struct nvmft_backend *backend)
 		close(ng->claim_fd);
 	if (ng->fd >= 0)
 		close(ng->fd);
+	pthread_mutex_destroy(&ng->lock);
 	free(ng->zeroes);
 	free(ng->waste);
 	free(ng->path);
@@ -277,7 +278,6 @@ static int look_at(const struct nvmft_backend *backend)
 	if (err)
 		return err;
 	ng->block_size = ng->facts.block_size;
-	ng_pi_set(ng, &ng->facts.pi);
 	nvmft_ng_limits(backend);
 	return nvmft_ng_probe(backend);
 }
@@ -293,6 +293,7 @@ static int watch(struct nvmft_backend *backend)
 
 static void init(struct ng_backend *ng, const struct nvmft_uring_nvme_opts *o)
 {
+	pthread_mutex_init(&ng->lock, NULL);
 	ng->fd = ng->claim_fd = -1;
 	for (unsigned int i = 0; i < NG_CTRLS; i++)
 		atomic_init(&ng->ctrl_fd[i], -1);
@@ -338,9 +339,8 @@ static int ng_info(struct nvmft_backend *backend, struct nvmft_backend_info *inf
 
 	if (err)
 		return err;
-	if (!nvmft_ng_same_format(&facts, &ng->facts)) {
-		nvmft_backend_log(backend, NVMFT_LOG_ERROR,
-				  "device: %s was formatted to other blocks, metadata or commands", ng->path);
+	if (!nvmft_ssd_same_format(&facts, &ng->facts)) {
+		nvmft_backend_log(backend, NVMFT_LOG_ERROR, "device: %s has another format now", ng->path);
 		return -EINVAL;
 	}
 	nvmft_ng_put_info(ng, &facts, info);

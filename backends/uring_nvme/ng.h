@@ -4,6 +4,7 @@
 
 #include <liburing.h>
 #include <linux/nvme_ioctl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -12,7 +13,7 @@
 #include <nvmft/provider/backend.h>
 #include <nvmft/provider/ring.h>
 
-#include "../nvme/identify.h"
+#include "../nvme/doubt.h"
 
 /* Regions that can be registered: 2 GiB of the engine's pool per group; buffers in others go the plain way. */
 #define NG_REGIONS 1024u
@@ -43,19 +44,13 @@ enum ng_opcode {
 	NG_OPC_ZONE_APPEND = 0x7d,
 };
 
-enum ng_admin_opcode {
-	NG_ADMIN_NS_MANAGEMENT = 0x0d,
-	NG_ADMIN_NS_ATTACHMENT = 0x15,
-	NG_ADMIN_FORMAT = 0x80,
-};
-
 struct ng_watched;
 
 /*
- * struct ng_backend - an open namespace; after open only the atomic members change
+ * struct ng_backend - an open namespace; after open only the atomic members and @channels change
  * @claim_fd: the block device, held exclusively against file systems and other targets; -1 without
  * @max_bytes, @max_pages: most that the kernel takes in one command without having to split it, which it cannot
- * @pi: facts.pi, which a format may change; see ng_pi_get()
+ * @doubt: whether commands may still be made by @facts
  * @zeroes, @waste: metadata for writes, and where that of reads goes; NULL where commands carry none
  * @head: the device stands for several controllers, any of which the kernel may use
  * @ctrl_fd: controllers for admin commands, -1 for none. A descriptor stays; what it refers to is replaced when that is
@@ -63,13 +58,14 @@ struct ng_watched;
  * @ctrl_at: index of the one that worked last
  * @watched: by which changes of the device are noticed
  * @reported: the first I/O that did not reach the device was logged
+ * @lock: guards @channels, which are woken when the doubt is over
  */
 struct ng_backend {
 	int fd;
 	int claim_fd;
 	char *path;
 	struct ssd_facts facts;
-	atomic_uint pi;
+	struct ssd_doubt doubt;
 	uint32_t nsid;
 	uint32_t block_size;
 	uint32_t max_bytes;
@@ -86,6 +82,8 @@ struct ng_backend {
 	atomic_uint ctrl_at;
 	struct ng_watched *watched;
 	atomic_bool reported;
+	pthread_mutex_t lock;
+	struct ng_channel *channels;
 };
 
 struct ng_io;
@@ -103,7 +101,8 @@ static inline uint64_t ng_dwords(uint32_t first, uint32_t second)
 /*
  * struct ng_channel - a ring of its own for commands to the device
  * @wake: wakes the poll group when the ring has something: its eventfd is registered with the ring
- * @waiting: I/Os with commands for which the submission queue had no room
+ * @next: ng_backend.channels
+ * @waiting: I/Os with commands for which the submission queue had no room, or while the namespace is in doubt
  * @outstanding: I/Os with a struct ng_io
  * @short_bytes: most of a read or write that one command does, wherever its buffer is; 0: none is that simple
  * @room: entries that can be filled before the next submission; 0 while I/O waits
@@ -115,6 +114,7 @@ static inline uint64_t ng_dwords(uint32_t first, uint32_t second)
 struct ng_channel {
 	struct io_uring uring;
 	const struct ng_backend *ng;
+	struct ng_channel *next;
 	struct nvmft_channel *channel;
 	struct nvmft_wake wake;
 	struct ng_io *waiting;
@@ -187,21 +187,29 @@ int nvmft_ng_facts(const struct ng_ask *ask, struct ssd_facts *facts);
 void nvmft_ng_limits(const struct nvmft_backend *backend);
 bool nvmft_ng_can_poll(const struct ng_backend *ng);
 void nvmft_ng_put_info(const struct ng_backend *ng, const struct ssd_facts *facts, struct nvmft_backend_info *info);
-bool nvmft_ng_same_format(const struct ssd_facts *a, const struct ssd_facts *b);
 
 /* ctrl.c: the controllers of the namespace. */
 bool nvmft_ng_is_head(int fd);
 /* Open those that are live and not open yet. Return: how many can be used, or -errno of the last that could not. */
 int nvmft_ng_ctrls_open(struct ng_backend *ng);
 void nvmft_ng_ctrls_close(struct ng_backend *ng);
+/* Notice when somebody was at one of them. */
+void nvmft_ng_ctrls_watch(struct ng_backend *ng);
 
 /* watch.c: notice when the device changes or goes. Return: 0 or -errno, logged. */
 int nvmft_ng_watch(struct nvmft_backend *backend, const struct nvmft_backend_info *info);
 void nvmft_ng_unwatch(struct nvmft_backend *backend);
-/* Look at the device: a command says that it is another. Any thread, cheap. */
-void nvmft_ng_look(struct ng_backend *ng);
+/* The device node @name, where that of the namespace is: whoever closes it may have sent commands by it. */
+void nvmft_ng_watch_node(const struct ng_backend *ng, const char *name);
+/*
+ * Look at the device: there is a sign that it is another. I/O waits meanwhile. @formatting: it says that it is being
+ * formatted, so that an answer at once would be worth nothing. Any thread, cheap.
+ */
+void nvmft_ng_look(struct ng_backend *ng, bool formatting);
 
 /* ring.c */
+/* The doubt is over: channels look at what waits. Any thread. */
+void nvmft_ng_wake(struct ng_backend *ng);
 int nvmft_ng_channel_open(struct nvmft_channel *channel);
 void nvmft_ng_channel_close(struct nvmft_channel *channel);
 int nvmft_ng_region_add(struct nvmft_channel *channel, const struct nvmft_region *region);
@@ -230,6 +238,7 @@ bool nvmft_ng_is_gone(int res);
 bool nvmft_ng_is_suspicious(const struct nvmft_io *io, int res);
 
 /* io.c */
+
 /* Before the first I/O: what the short way needs of @ch->channel's backend. */
 void nvmft_ng_short_init(struct ng_channel *ch);
 void nvmft_ng_submit(struct nvmft_channel *channel, struct nvmft_io *io);
@@ -239,21 +248,6 @@ void nvmft_ng_drain_waiting(struct ng_channel *ch);
 void nvmft_ng_complete(struct ng_channel *ch, struct ng_io *ni, int res, uint64_t result);
 /* The same of an I/O that went the short way, and failed. */
 void nvmft_ng_short_failed(struct ng_channel *ch, struct nvmft_io *io, int res);
-
-/* In one word, so that commands find one format or the other. */
-static inline void ng_pi_set(struct ng_backend *ng, const struct ssd_pi *pi)
-{
-	unsigned int word = pi->type | (unsigned int)pi->format << 8 | (unsigned int)pi->ref_bits << 16;
-
-	atomic_store_explicit(&ng->pi, word, memory_order_relaxed);
-}
-
-static inline struct ssd_pi ng_pi_get(const struct ng_backend *ng)
-{
-	unsigned int word = atomic_load_explicit(&ng->pi, memory_order_relaxed);
-
-	return (struct ssd_pi){(uint8_t)word, (uint8_t)(word >> 8), (uint8_t)(word >> 16), false};
-}
 
 /* An entry twice as long as usual: the command follows where the ordinary entry ends. */
 static inline void ng_clear_sqe(struct io_uring_sqe *sqe)

@@ -89,13 +89,21 @@ static void set_notify(struct ng_channel *ch, bool on)
 	io_uring_cq_eventfd_toggle(&ch->uring, on);
 }
 
+/* What waits for the device to be asked is woken by nvmft_ng_wake(), which may have come before this question. */
+static bool may_go_on(const struct ng_channel *ch)
+{
+	const struct ng_backend *ng = ch->channel->backend->priv;
+
+	return ch->waiting && (!ssd_in_doubt(&ng->doubt) || ssd_refused(&ng->doubt));
+}
+
 int nvmft_ng_arm(struct nvmft_channel *channel)
 {
 	struct ng_channel *ch = channel->priv;
 	const struct ng_backend *ng = channel->backend->priv;
 
 	/* Nothing tells of completions that the device gives without an interrupt. */
-	if (ng->iopoll || ch->waiting || io_uring_sq_ready(&ch->uring))
+	if (ng->iopoll || may_go_on(ch) || io_uring_sq_ready(&ch->uring))
 		return -EAGAIN;
 	if (nvmft_wake_arm(&ch->wake) != 0)
 		return -EAGAIN;
@@ -174,6 +182,37 @@ static void fixed_init(struct ng_channel *ch)
 	ch->fixed_regions = io_uring_register_buffers_sparse(&ch->uring, NG_REGIONS) == 0 ? NG_REGIONS : 0;
 }
 
+/* ---- those that are woken when the namespace is in doubt no more ---- */
+
+static void enter(struct ng_backend *ng, struct ng_channel *ch)
+{
+	pthread_mutex_lock(&ng->lock);
+	ch->next = ng->channels;
+	ng->channels = ch;
+	pthread_mutex_unlock(&ng->lock);
+}
+
+static void leave(struct ng_backend *ng, const struct ng_channel *ch)
+{
+	struct ng_channel **link = &ng->channels;
+
+	pthread_mutex_lock(&ng->lock);
+	while (*link != ch)
+		link = &(*link)->next;
+	*link = ch->next;
+	pthread_mutex_unlock(&ng->lock);
+}
+
+void nvmft_ng_wake(struct ng_backend *ng)
+{
+	const uint64_t one = 1;
+
+	pthread_mutex_lock(&ng->lock);
+	for (const struct ng_channel *ch = ng->channels; ch; ch = ch->next)
+		(void)!write(ch->wake.fd, &one, sizeof(one));
+	pthread_mutex_unlock(&ng->lock);
+}
+
 int nvmft_ng_channel_open(struct nvmft_channel *channel)
 {
 	struct ng_channel *ch = channel->priv;
@@ -190,6 +229,7 @@ int nvmft_ng_channel_open(struct nvmft_channel *channel)
 		return ret;
 	}
 	fixed_init(ch);
+	enter(channel->backend->priv, ch);
 	return 0;
 }
 
@@ -197,6 +237,7 @@ void nvmft_ng_channel_close(struct nvmft_channel *channel)
 {
 	struct ng_channel *ch = channel->priv;
 
+	leave(channel->backend->priv, ch);
 	nvmft_wake_fini(&ch->wake);
 	io_uring_queue_exit(&ch->uring);
 	close(ch->wake.fd);

@@ -7,8 +7,6 @@
 
 #include "ng.h"
 
-#define STATUS_INVALID_NS NVMFT_STATUS(0, 0x0b)
-#define STATUS_LBA_RANGE NVMFT_STATUS(0, 0x80)
 #define STATUS_CODE 0x7ff
 /* Linux makes these up itself for a command that has no path to the device or lost it. */
 #define STATUS_LINUX_PATH NVMFT_STATUS(3, 0x70)
@@ -53,9 +51,10 @@ nvmft_status nvmft_ng_status(const struct ng_backend *ng, int res)
 
 bool nvmft_ng_is_suspicious(const struct nvmft_io *io, int res)
 {
-	/* What a host makes up itself proves nothing. */
-	if (io->op == NVMFT_IO_COMMAND)
+	nvmft_status status = (nvmft_status)res;
+
+	if (res < 0)
 		return nvmft_ng_is_gone(res);
-	return nvmft_ng_is_gone(res) ||
-	       (res > 0 && ((res & STATUS_CODE) == STATUS_INVALID_NS || (res & STATUS_CODE) == STATUS_LBA_RANGE));
+	/* What a host makes up itself proves nothing; that the device is being formatted it cannot make up. */
+	return ssd_is_formatting(status) || (ssd_is_sign(status) && io->op != NVMFT_IO_COMMAND);
 }

@@ -2,7 +2,8 @@
 /*
  * Devices that are resized, formatted or removed. The kernel tells by events (uevents), and only by those: its files in
  * sysfs do not wake a reader. A program in a container may get none; then the first command that the device refuses is
- * the sign.
+ * the sign. Of a format to other blocks in the same space it does not tell at all: but who formats on this machine
+ * opens and closes a device node for it.
  *
  * What became of the device only the device knows, and its answer may take as long as a reset. So one thread for all
  * devices of a target waits for signs and asks. It sleeps otherwise, and needs no poll group, of which there may be
@@ -10,6 +11,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/netlink.h>
 #include <poll.h>
 #include <pthread.h>
@@ -18,9 +20,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ng.h"
@@ -29,10 +33,18 @@
 #define UEVENT_GROUP_KERNEL 1
 #define UEVENT_BYTES 8192
 
+#define MS UINT64_C(1000000)
+/* From the answer that the device is being formatted to the question what it is now, and between such questions. */
+#define FORMAT_NS (100 * MS)
+/* A device that does not answer may be in a reset: so often it is asked, and so long I/O waits for it. */
+#define AGAIN_NS (250 * MS)
+#define PATIENCE_NS (10000 * MS)
+
 /*
  * struct ng_watch - of a target
  * @lock: guards @list and what the comments at struct ng_watched say
  * @events: netlink socket, or -1
+ * @nodes: inotify of device nodes, or -1
  * @wake: eventfd: look at @list
  */
 struct ng_watch {
@@ -41,6 +53,7 @@ struct ng_watch {
 	pthread_mutex_t lock;
 	struct ng_watched *list;
 	int events;
+	int nodes;
 	int wake;
 	atomic_bool quit;
 };
@@ -52,8 +65,9 @@ struct ng_watch {
  * @name: "0n1" of /dev/ng0n1
  * @facts: as of the opening
  * @info: what the core knows, as far as it was told
- * @look: ask the device; @removed: an event said so; @rescan: controllers came or went; @unsure: it did not answer. The
- *        thread's, but for @look.
+ * @look: ask the device; @formatting: it said so. From any thread.
+ * @removed: an event said so; @rescan: controllers came or went; @unsure: it has not answered since then, 0: it has;
+ *        @due: not to be asked before. The thread's.
  * @gone: the core was told
  */
 struct ng_watched {
@@ -67,10 +81,12 @@ struct ng_watched {
 	struct ssd_facts facts;
 	struct nvmft_backend_info info;
 	atomic_bool look;
+	atomic_bool formatting;
 	atomic_bool gone;
 	bool removed;
 	bool rescan;
-	bool unsure;
+	uint64_t unsure;
+	uint64_t due;
 };
 
 static void wake(const struct ng_watch *watch)
@@ -86,6 +102,26 @@ static void watched_free(struct ng_watched *w)
 		close(w->fd);
 	free(w->path);
 	free(w);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 * MS + (uint64_t)now.tv_nsec;
+}
+
+/* The device may be another one: nothing is sent until it was asked. The lock is held. */
+static void sign(struct ng_watched *w)
+{
+	struct ng_backend *ng = w->backend ? w->backend->priv : NULL;
+
+	if (!ng || atomic_load(&w->gone))
+		return;
+	ssd_doubt_raise(&ng->doubt);
+	w->due = 0;
+	atomic_store(&w->look, true);
 }
 
 /* ---- events ---- */
@@ -121,35 +157,30 @@ static void parse_event(struct event *e, const char *text, size_t len)
 }
 
 /* Of the namespace: its character device goes, or its block device has another size. Of any controller: paths may be
- * others. */
+ * others, or it was reset. */
 static void apply_event(struct ng_watched *w, const struct event *e)
 {
 	const char *generic = e->device ? value_of(e->device, "ng") : NULL;
 	const char *block = e->device ? value_of(e->device, "nvme") : NULL;
+	bool mine = generic && !strcmp(generic, w->name), ctrl = e->subsystem && !strcmp(e->subsystem, "nvme");
 
-	if (e->subsystem && !strcmp(e->subsystem, "nvme")) {
-		w->rescan = true;
-		if (w->unsure)
-			atomic_store(&w->look, true);
-	}
-	if (generic && !strcmp(generic, w->name)) {
-		w->removed |= e->removed;
-		atomic_store(&w->look, true);
-	} else if (block && !strcmp(block, w->name)) {
-		atomic_store(&w->look, true);
-	}
+	w->rescan |= ctrl;
+	w->removed |= mine && e->removed;
+	if (ctrl || mine || (block && !strcmp(block, w->name)))
+		sign(w);
 }
 
+/* Without @e some were lost. */
 static void apply_all(struct ng_watch *watch, const struct event *e)
 {
 	pthread_mutex_lock(&watch->lock);
 	for (struct ng_watched *w = watch->list; w; w = w->next) {
-		if (e)
+		if (e) {
 			apply_event(w, e);
-		else
-			w->rescan = true;
-		if (!e)
-			atomic_store(&w->look, true);
+			continue;
+		}
+		w->rescan = true;
+		sign(w);
 	}
 	pthread_mutex_unlock(&watch->lock);
 }
@@ -176,6 +207,24 @@ static bool read_event(struct ng_watch *watch)
 		apply_all(watch, &e);
 	}
 	return true;
+}
+
+/* ---- device nodes ---- */
+
+/* Somebody closed one, who may have formatted something. What else the events say is not looked at. */
+static void read_nodes(struct ng_watch *watch)
+{
+	_Alignas(struct inotify_event) char events[4096];
+	bool any = false;
+
+	while (read(watch->nodes, events, sizeof(events)) > 0)
+		any = true;
+	if (!any)
+		return;
+	pthread_mutex_lock(&watch->lock);
+	for (struct ng_watched *w = watch->list; w; w = w->next)
+		sign(w);
+	pthread_mutex_unlock(&watch->lock);
 }
 
 /* ---- looking ---- */
@@ -212,46 +261,76 @@ static enum finding look_at(const struct ng_watched *w, struct ssd_facts *facts)
 		return FOUND_FORMATTED;
 	if (ret)
 		return FOUND_NOTHING;
-	return nvmft_ng_same_format(facts, &w->facts) ? FOUND_FACTS : FOUND_FORMATTED;
+	return nvmft_ssd_same_format(facts, &w->facts) ? FOUND_FACTS : FOUND_FORMATTED;
+}
+
+/* No I/O waits, nor is any sent. */
+static void refuse(const struct ng_watched *w)
+{
+	struct ng_backend *ng = w->backend->priv;
+
+	ssd_doubt_refuse(&ng->doubt);
+	nvmft_ng_wake(ng);
 }
 
 static void tell_gone(struct ng_watched *w)
 {
 	atomic_store(&w->gone, true);
+	refuse(w);
 	nvmft_backend_changed(w->backend, NULL);
 }
 
 static void tell_facts(struct ng_watched *w, const struct ssd_facts *facts)
 {
 	struct nvmft_backend_info info = {.size = sizeof(info)};
-	struct ng_backend *ng = w->backend->priv;
 
-	ng_pi_set(ng, &facts->pi);
-	nvmft_ng_put_info(ng, facts, &info);
+	nvmft_ng_put_info(w->backend->priv, facts, &info);
 	if (memcmp(&info, &w->info, sizeof(info)) == 0)
 		return;
 	w->info = info;
 	nvmft_backend_changed(w->backend, &info);
 }
 
-static void tell(struct ng_watched *w, enum finding finding, const struct ssd_facts *facts)
+/* @begin: of the doubt, before the device was asked. With a sign meanwhile, another look follows. */
+static void settle(const struct ng_watched *w, unsigned int begin)
 {
+	struct ng_backend *ng = w->backend->priv;
+
+	if (ssd_doubt_settle(&ng->doubt, begin))
+		nvmft_ng_wake(ng);
+}
+
+static void be_unsure(struct ng_watched *w)
+{
+	uint64_t now = now_ns();
+
+	w->unsure = w->unsure ? w->unsure : now;
+	w->due = now + (now - w->unsure < PATIENCE_NS ? AGAIN_NS : PATIENCE_NS);
+	atomic_store(&w->look, true);
+	if (now - w->unsure >= PATIENCE_NS)
+		refuse(w);
+}
+
+static void tell(struct ng_watched *w, enum finding finding, const struct ssd_facts *facts, unsigned int begin)
+{
+	if (finding != FOUND_NOTHING)
+		w->unsure = 0;
 	switch (finding) {
 	case FOUND_FACTS:
 		tell_facts(w, facts);
+		settle(w, begin);
 		break;
 	case FOUND_FORMATTED:
 		/* Commands are made for the format that it had. */
 		nvmft_backend_log(w->backend, NVMFT_LOG_ERROR,
-				  "%s: was formatted to other blocks, metadata or commands: remove the namespace and "
-				  "add it again",
-				  w->path);
+				  "%s has another format now: it has to be removed and added again", w->path);
 		tell_gone(w);
 		break;
 	case FOUND_GONE:
 		tell_gone(w);
 		break;
 	case FOUND_NOTHING:
+		be_unsure(w);
 		break;
 	}
 }
@@ -259,16 +338,18 @@ static void tell(struct ng_watched *w, enum finding finding, const struct ssd_fa
 /* The lock is not held while the device is asked, during which the namespace may be closed. */
 static void look_locked(struct ng_watch *watch, struct ng_watched *w)
 {
+	struct ng_backend *ng = w->backend->priv;
+	unsigned int begin;
 	enum finding finding;
 	struct ssd_facts facts;
 
 	atomic_store(&w->look, false);
+	begin = ssd_doubt_begin(&ng->doubt);
 	pthread_mutex_unlock(&watch->lock);
 	finding = look_at(w, &facts);
 	pthread_mutex_lock(&watch->lock);
-	w->unsure = finding == FOUND_NOTHING;
 	if (w->backend)
-		tell(w, finding, &facts);
+		tell(w, finding, &facts, begin);
 }
 
 static void rescan_locked(struct ng_watched *w)
@@ -278,6 +359,23 @@ static void rescan_locked(struct ng_watched *w)
 	w->rescan = false;
 	if (atomic_load(&ng->ctrl_fd[0]) >= 0)
 		(void)nvmft_ng_ctrls_open(ng);
+	nvmft_ng_ctrls_watch(ng);
+}
+
+static bool wants_look(const struct ng_watched *w)
+{
+	return w->backend && atomic_load(&w->look) && !atomic_load(&w->gone);
+}
+
+static bool is_due(struct ng_watched *w)
+{
+	uint64_t now = now_ns();
+
+	if (!wants_look(w))
+		return false;
+	if (atomic_exchange(&w->formatting, false))
+		w->due = now + FORMAT_NS;
+	return now >= w->due;
 }
 
 /* @w may be closed meanwhile, and new ones come at the head of the list; nobody but this thread takes one out. */
@@ -289,7 +387,7 @@ static void look_at_all(struct ng_watch *watch)
 	for (w = watch->list; w; w = w->next) {
 		if (w->backend && w->rescan)
 			rescan_locked(w);
-		if (w->backend && atomic_load(&w->look) && !atomic_load(&w->gone))
+		if (is_due(w))
 			look_locked(watch, w);
 	}
 	while ((w = *link)) {
@@ -303,19 +401,37 @@ static void look_at_all(struct ng_watch *watch)
 	pthread_mutex_unlock(&watch->lock);
 }
 
+/* For how long the thread may sleep, in ms: until a look is due; -1: until something happens. */
+static int sleep_ms(struct ng_watch *watch)
+{
+	uint64_t now = now_ns(), least = UINT64_MAX;
+
+	pthread_mutex_lock(&watch->lock);
+	for (const struct ng_watched *w = watch->list; w; w = w->next) {
+		uint64_t left = w->due > now ? w->due - now : 0;
+
+		if (wants_look(w) && left < least)
+			least = left;
+	}
+	pthread_mutex_unlock(&watch->lock);
+	return least == UINT64_MAX ? -1 : (int)((least + MS - 1) / MS);
+}
+
 static void *watch_thread(void *arg)
 {
 	struct ng_watch *watch = arg;
-	struct pollfd fds[] = {{watch->wake, POLLIN, 0}, {watch->events, POLLIN, 0}};
+	struct pollfd fds[] = {{watch->wake, POLLIN, 0}, {watch->events, POLLIN, 0}, {watch->nodes, POLLIN, 0}};
 	uint64_t count;
 
 	while (!atomic_load(&watch->quit)) {
-		if (poll(fds, 2, -1) < 0)
+		if (poll(fds, 3, sleep_ms(watch)) < 0)
 			continue;
 		if (fds[0].revents)
 			(void)!read(watch->wake, &count, sizeof(count));
 		while (fds[1].revents && read_event(watch))
 			;
+		if (fds[2].revents)
+			read_nodes(watch);
 		look_at_all(watch);
 	}
 	return NULL;
@@ -357,6 +473,15 @@ static int start_thread(struct ng_watch *watch)
 	return -err;
 }
 
+static void close_all(const struct ng_watch *watch)
+{
+	if (watch->nodes >= 0)
+		close(watch->nodes);
+	if (watch->events >= 0)
+		close(watch->events);
+	close(watch->wake);
+}
+
 static int watch_create(struct nvmft_shared *shared, const struct nvmft_backend *backend, const void *arg)
 {
 	struct ng_watch *watch = to_watch(shared);
@@ -369,13 +494,12 @@ static int watch_create(struct nvmft_shared *shared, const struct nvmft_backend 
 	if (!ret) {
 		pthread_mutex_init(&watch->lock, NULL);
 		open_events(watch, backend);
+		watch->nodes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 		ret = start_thread(watch);
 		if (!ret)
 			return 0;
 		pthread_mutex_destroy(&watch->lock);
-		if (watch->events >= 0)
-			close(watch->events);
-		close(watch->wake);
+		close_all(watch);
 	}
 	nvmft_backend_log(backend, NVMFT_LOG_ERROR, "no thread to watch devices: %s", strerrordesc_np(-ret));
 	return ret;
@@ -400,9 +524,7 @@ static void watch_destroy(struct nvmft_shared *shared)
 		watched_free(w);
 	}
 	pthread_mutex_destroy(&watch->lock);
-	if (watch->events >= 0)
-		close(watch->events);
-	close(watch->wake);
+	close_all(watch);
 }
 
 static const struct nvmft_shared_ops watch_ops = {
@@ -434,6 +556,28 @@ static struct ng_watched *watched_new(struct nvmft_backend *backend, const struc
 	return NULL;
 }
 
+/* Not those of others in the same directory: whoever has no node at hand is noticed later, by commands that fail. */
+void nvmft_ng_watch_node(const struct ng_backend *ng, const char *name)
+{
+	const char *slash = strrchr(ng->path, '/');
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%.*s%s", slash ? (int)(slash + 1 - ng->path) : 0, ng->path, name) <
+	    (int)sizeof(path))
+		(void)inotify_add_watch(ng->watched->watch->nodes, path, IN_CLOSE);
+}
+
+static void watch_nodes(struct ng_backend *ng)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "ng%s", ng->watched->name);
+	nvmft_ng_watch_node(ng, name);
+	snprintf(name, sizeof(name), "nvme%s", ng->watched->name);
+	nvmft_ng_watch_node(ng, name);
+	nvmft_ng_ctrls_watch(ng);
+}
+
 int nvmft_ng_watch(struct nvmft_backend *backend, const struct nvmft_backend_info *info)
 {
 	struct ng_backend *ng = backend->priv;
@@ -450,11 +594,12 @@ int nvmft_ng_watch(struct nvmft_backend *backend, const struct nvmft_backend_inf
 		return -ENOMEM;
 	}
 	w->watch = to_watch(shared);
+	ng->watched = w;
 	pthread_mutex_lock(&w->watch->lock);
 	w->next = w->watch->list;
 	w->watch->list = w;
 	pthread_mutex_unlock(&w->watch->lock);
-	ng->watched = w;
+	watch_nodes(ng);
 	return 0;
 }
 
@@ -474,10 +619,15 @@ void nvmft_ng_unwatch(struct nvmft_backend *backend)
 	nvmft_shared_put(&watch->shared);
 }
 
-void nvmft_ng_look(struct ng_backend *ng)
+void nvmft_ng_look(struct ng_backend *ng, bool formatting)
 {
 	struct ng_watched *w = ng->watched;
 
-	if (!atomic_load(&w->gone) && !atomic_exchange(&w->look, true))
+	if (atomic_load(&w->gone))
+		return;
+	ssd_doubt_raise(&ng->doubt);
+	if (formatting)
+		atomic_store(&w->formatting, true);
+	if (!atomic_exchange(&w->look, true))
 		wake(w->watch);
 }

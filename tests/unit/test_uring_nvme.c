@@ -30,7 +30,7 @@ static int fake_ioctl(int fd, unsigned long request)
 }
 
 static struct io_uring_sqe sqes[64][2];
-static unsigned int nsqes, room, dones, logs, looks;
+static unsigned int nsqes, room, dones, logs, looks, formatting_looks;
 static nvmft_status done_status;
 
 struct io_uring_sqe *nvmft_ng_get_sqe(struct ng_channel *ch)
@@ -62,10 +62,11 @@ void nvmft_backend_log(const struct nvmft_backend *backend, enum nvmft_log_level
 	logs++;
 }
 
-void nvmft_ng_look(struct ng_backend *ng)
+void nvmft_ng_look(struct ng_backend *ng, bool formatting)
 {
 	(void)ng;
 	looks++;
+	formatting_looks += formatting;
 }
 
 struct fixture {
@@ -102,7 +103,7 @@ static int setup(void **state)
 	for (unsigned int i = 0; i < NG_CTRLS; i++)
 		f->ng.ctrl_fd[i] = -1;
 	memset(&f->ni, 0xa5, sizeof(f->ni)); /* private bytes are not zeroed */
-	nsqes = dones = logs = looks = 0;
+	nsqes = dones = logs = looks = formatting_looks = 0;
 	room = 64;
 	done_status = 0xffff;
 	*state = f;
@@ -558,7 +559,90 @@ static void test_looks(void **state)
 	outcome(f, -ENODEV);
 	outcome(f, 0x00b | 0x4000);
 	outcome(f, 0x080 | 0x4000);
-	assert_int_equal(looks, 3);
+	outcome(f, 0x082);
+	assert_int_equal(looks, 4);
+	assert_int_equal(formatting_looks, 0);
+	outcome(f, 0x084);
+	assert_int_equal(looks, 5);
+	assert_int_equal(formatting_looks, 1);
+}
+
+/* ---- another format under I/O ---- */
+
+static void settle_doubt(struct fixture *f)
+{
+	assert_true(ssd_doubt_settle(&f->ng.doubt, ssd_doubt_begin(&f->ng.doubt)));
+}
+
+/* Nothing is sent until the device was asked. */
+static void test_doubt(void **state)
+{
+	struct fixture *f = *state;
+
+	ssd_doubt_raise(&f->ng.doubt);
+	submit(f, NVMFT_IO_READ, 0, 0, 8);
+	nvmft_ng_drain_waiting(&f->ch);
+	assert_int_equal(nsqes + dones, 0);
+	settle_doubt(f);
+	nvmft_ng_drain_waiting(&f->ch);
+	assert_range(0, 0x02, 0, 7);
+	answer(f, 0);
+	assert_int_equal(done_status, 0);
+	assert_null(f->ch.waiting);
+}
+
+static void test_doubt_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	ssd_doubt_raise(&f->ng.doubt);
+	submit(f, NVMFT_IO_READ, 0, 0, 8);
+	assert_int_equal(dones, 0);
+	ssd_doubt_refuse(&f->ng.doubt);
+	nvmft_ng_drain_waiting(&f->ch);
+	assert_int_equal(dones, 1);
+	assert_int_equal(done_status, NG_STATUS_NOT_READY);
+	submit(f, NVMFT_IO_READ, 0, 0, 8);
+	assert_int_equal(dones, 2);
+	assert_int_equal(done_status, NG_STATUS_NOT_READY);
+	assert_int_equal(nsqes, 0);
+}
+
+/* What is left of an I/O that takes several commands. */
+static void test_doubt_in_the_middle(void **state)
+{
+	struct fixture *f = *state;
+
+	f->ng.facts.csi = 2;
+	submit(f, NVMFT_IO_WRITE, 0, 0, 300);
+	assert_int_equal(nsqes, 1);
+	ssd_doubt_raise(&f->ng.doubt);
+	answer(f, 0);
+	assert_int_equal(nsqes, 1);
+	settle_doubt(f);
+	nvmft_ng_drain_waiting(&f->ch);
+	assert_int_equal(nsqes, 2);
+	ssd_doubt_refuse(&f->ng.doubt);
+	answer(f, 0);
+	assert_int_equal(dones, 1);
+	assert_int_equal(done_status, NG_STATUS_NOT_READY);
+}
+
+/* With commands of it in the device: it ends when they do. */
+static void test_doubt_with_commands_under_way(void **state)
+{
+	struct fixture *f = *state;
+
+	room = 1;
+	submit(f, NVMFT_IO_READ, 0, 0, 300);
+	room = 64;
+	ssd_doubt_refuse(&f->ng.doubt);
+	nvmft_ng_drain_waiting(&f->ch);
+	assert_int_equal(dones, 0);
+	answer(f, 0);
+	assert_int_equal(dones, 1);
+	assert_int_equal(done_status, NG_STATUS_NOT_READY);
+	assert_int_equal(nsqes, 1);
 }
 
 /* ---- what hosts do not see ---- */
@@ -569,7 +653,7 @@ static void test_looks(void **state)
 
 static void with_pi(struct fixture *f, uint8_t type, enum ssd_pi_format format, uint8_t ref_bits)
 {
-	ng_pi_set(&f->ng, &(struct ssd_pi){type, (uint8_t)format, ref_bits, false});
+	f->ng.facts.pi = (struct ssd_pi){type, (uint8_t)format, ref_bits, false};
 }
 
 static void assert_tags(unsigned int i, uint32_t cdw3, uint32_t cdw14)
@@ -717,7 +801,7 @@ static void test_command_result(void **state)
 	assert_int_equal(f->io.result, 0x123456789a);
 }
 
-/* A host can make a device say anything but that it is gone. */
+/* A host can make a device say anything but that it is gone or being formatted. */
 static void test_command_looks(void **state)
 {
 	struct fixture *f = *state;
@@ -728,6 +812,9 @@ static void test_command_looks(void **state)
 	host_command(f, 0x0c, 0, 7, 0);
 	answer(f, -ENODEV);
 	assert_int_equal(looks, 1);
+	host_command(f, 0x0c, 0, 7, 0);
+	answer(f, 0x084);
+	assert_int_equal(looks, 2);
 }
 
 /* It cannot be split, and the kernel would refuse it. */
@@ -842,17 +929,60 @@ static void test_admin(void **state)
 	assert_int_equal(f->ng.ctrl_at, 1);
 }
 
-/* What it leaves may be another device. */
+static void format(struct fixture *f, uint32_t cdw10)
+{
+	f->host = (struct nvmft_sqe){.opcode = 0x80, .nsid = htole32(77), .cdw10 = htole32(cdw10)};
+	f->io.iovcnt = 0;
+	submit(f, NVMFT_IO_COMMAND, NVMFT_IO_ADMIN, 0, 0);
+}
+
+/* I/O waits from here on, and somebody looks when it is over. */
 static void test_admin_format(void **state)
 {
 	struct fixture *f = *state;
 
 	f->ng.ctrl_fd[0] = 30;
+	f->ng.facts.format = 3;
 	host_command(f, 0xc0, NVMFT_IO_ADMIN, 0, 0);
 	answer(f, 0);
 	assert_int_equal(looks, 0);
-	host_command(f, 0x80, NVMFT_IO_ADMIN, 0, 0);
+	format(f, 3);
+	assert_int_equal(cmd(1)->opcode, 0x80);
+	assert_int_equal(cmd(1)->cdw10, 3);
+	assert_true(ssd_in_doubt(&f->ng.doubt));
+	answer(f, 0x002 | 0x4000);
+	assert_int_equal(looks, 1);
+}
+
+static void test_admin_format_to_another(void **state)
+{
+	struct fixture *f = *state;
+
+	f->ng.ctrl_fd[0] = 30;
+	f->ng.facts.format = 3;
+	format(f, 2);
+	assert_int_equal(done_status, 0x410a);
+	assert_int_equal(nsqes + looks, 0);
+	assert_false(ssd_in_doubt(&f->ng.doubt));
+	ssd_doubt_raise(&f->ng.doubt); /* who knows what it has now */
+	format(f, 3);
+	assert_int_equal(done_status, NG_STATUS_NOT_READY);
+	assert_int_equal(nsqes, 0);
+}
+
+/* One that did not arrive goes to the next, and it is not over before. */
+static void test_admin_format_other_controller(void **state)
+{
+	struct fixture *f = *state;
+
+	f->ng.ctrl_fd[0] = 30;
+	f->ng.ctrl_fd[1] = 31;
+	format(f, 0);
+	answer(f, -ENODEV);
+	looks = 0; /* that one said that it is gone */
+	assert_int_equal(nsqes, 2);
 	answer(f, 0);
+	assert_int_equal(dones, 1);
 	assert_int_equal(looks, 1);
 }
 
@@ -934,6 +1064,10 @@ int main(void)
 		T(test_gone),
 		T(test_no_path),
 		T(test_looks),
+		T(test_doubt),
+		T(test_doubt_refused),
+		T(test_doubt_in_the_middle),
+		T(test_doubt_with_commands_under_way),
 		T(test_pi_type1),
 		T(test_pi_type3),
 		T(test_pi_guard64),
@@ -950,6 +1084,8 @@ int main(void)
 		T(test_zoned_write),
 		T(test_admin),
 		T(test_admin_format),
+		T(test_admin_format_to_another),
+		T(test_admin_format_other_controller),
 		T(test_admin_vector),
 		T(test_admin_other_controller),
 		T(test_admin_no_controller),

@@ -47,9 +47,10 @@ void nvmft_backend_log(const struct nvmft_backend *backend, enum nvmft_log_level
 	(void)format;
 }
 
-void nvmft_ng_look(struct ng_backend *ng)
+void nvmft_ng_look(struct ng_backend *ng, bool formatting)
 {
 	(void)ng;
+	(void)formatting;
 }
 
 struct fixture {
@@ -195,13 +196,37 @@ static void test_two_buffers(void **state)
 	assert_long(f);
 }
 
-static void test_protection(void **state)
+static uint32_t short_bytes_of(struct fixture *f)
+{
+	nvmft_ng_short_init(&f->ch);
+	return f->ch.short_bytes;
+}
+
+/* What has metadata or protection information, or zones, needs more. */
+static void test_formats(void **state)
 {
 	struct fixture *f = *state;
 
-	ng_pi_set(&f->ng, &(struct ssd_pi){.type = 1, .ref_bits = 32});
-	assert_long(f);
-	assert_int_not_equal(((struct nvme_uring_cmd *)(void *)long_sqe->cmd)->cdw12 & 1u << 29, 0);
+	assert_int_equal(short_bytes_of(f), 65536);
+	f->ng.max_pages = 5;
+	assert_int_equal(short_bytes_of(f), 16384);
+	f->ng.facts.pi.type = 1;
+	assert_int_equal(short_bytes_of(f), 0);
+	f->ng.facts = (struct ssd_facts){.metadata = 8};
+	assert_int_equal(short_bytes_of(f), 0);
+	f->ng.facts = (struct ssd_facts){.csi = 2};
+	assert_int_equal(short_bytes_of(f), 0);
+}
+
+static void test_doubt(void **state)
+{
+	struct fixture *f = *state;
+
+	ssd_doubt_raise(&f->ng.doubt);
+	nvmft_ng_submit(&f->channel, &f->io);
+	assert_int_equal(f->ch.uring.sq.sqe_tail, 0);
+	assert_ptr_equal(f->ch.waiting, &f->ni);
+	f->ch.outstanding--;
 }
 
 static void test_compare(void **state)
@@ -317,7 +342,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_registered_buffer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_long, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_buffers, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_protection, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_formats, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_doubt, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_compare, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ring_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_around_the_ring, setup, teardown),
