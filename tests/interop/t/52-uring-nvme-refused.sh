@@ -9,6 +9,7 @@ no() { # no PATTERN NAMESPACE
 no "reservations: .* does not have them" nvme:$(ssd 1),reservations
 no "admin_commands: not with iopoll" nvme:$(ssd 1),iopoll,admin=0xc1
 no "opcode 0x06: the target answers it itself" nvme:$(ssd 1),admin=0x06
+for o in 0x0d 0x15; do no "admin_commands: opcode $o: it would replace namespaces" nvme:$(ssd 1),admin=0x80+$o; done
 no "no NVMe namespace of NOBODY is here" nvme:serial=NOBODY
 no "NVMFT-SSD has 7 namespaces: nsid says which" nvme:serial=NVMFT-SSD
 no "no NVMe namespace of NVMFT-SSD is here" nvme:serial=NVMFT-SSD/99

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # a device through io_uring passthrough is resized, formatted by a host that may, and removed: hosts are told
-# timeout: 360
+# timeout: 480
 reads() { awk '{ print $1 }' /sys/block/${1#/dev/}/stat; }
 kernel_may_say 'error|failed|Error|Invalid|unable|identifiers changed'
 
@@ -55,12 +55,28 @@ nvme format /dev/$c -n 2 -l "$(nvme id-ns $(ssd 2) -o json | jq '.flbas % 16')" 
 nvme read $f -s 7 -c 0 -z 4096 -d b > /dev/null
 head -c 4096 /dev/zero | cmp - b
 
-say "formatted to other blocks, which cannot be served: it is gone for hosts"
+say "a host may not format it to other blocks, which others use"
 lbaf=$(nvme id-ns $(ssd 2) -o json | jq '.flbas % 16')
 device=/dev/$(basename "$(grep -l NVMFT-SSD /sys/class/nvme/nvme*/serial | sed 's,/serial,,')")
-nvme format /dev/$c -n 2 -l 0 --force
+verify_start $f --time_based --runtime=4
+refused "another format" nvme format /dev/$c -n 2 -l 0 --force
+has "the reason" "$REFUSAL" "[Ii]nvalid [Ff]ormat|INVALID_FORMAT|10a"
+verify_wait
+eq "the device's format" "$(nvme id-ns $(ssd 2) -o json | jq '.flbas % 16')" "$lbaf"
+
+say "formatted to other blocks on this machine, under load: it is gone for hosts, and the others lose nothing"
+before=$(reads $f)
+fio --name=load --filename=$f --ioengine=io_uring --direct=1 --rw=randrw --bs=4k --size=8m --iodepth=16 --verify=crc32c \
+	--allow_file_create=0 --time_based --runtime=90 > load.out 2>&1 &
+load=$!
+within 30 "the load runs" eval '[ $(reads $f) -gt $((before + 200)) ]'
+nvme format $device -n 2 -l 0 --force
+within 40 "the load has ended" eval "! kill -0 $load"
+if wait $load; then fail "the load saw no error"; fi
 within 20 "the disk is gone" no_disk 2
-has "the log" "$(cat inner.log)" "was formatted to other blocks"
+has "the log" "$(cat inner.log)" "has another format now"
+verify $(disk 3) --size=2m
+live $c
 nvme format $device -n 2 -l $lbaf --force
 
 say "removal under load"
