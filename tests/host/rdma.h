@@ -93,7 +93,7 @@ struct th_rdma {
 	/* responses that nobody asked for yet */
 	struct nvmft_cqe cqes[TH_RDMA_RESPONSES];
 	uint32_t ncqes, taken;
-	uint32_t bound; /* completions of th_rdma_bind() */
+	uint32_t sent, bound; /* completions of capsules, and of th_rdma_bind() */
 };
 
 /* ---- rdma_conn.c ---- */

@@ -78,6 +78,7 @@ static void completed(struct th_rdma *r, const struct ibv_wc *wc)
 		received(r, wc);
 		break;
 	case TH_WR_SEND:
+		r->sent++;
 		if (r->queue)
 			th_rdma_slot_done(r, &r->slots[wc->wr_id >> TH_WR_SHIFT]);
 		break;
