@@ -41,6 +41,7 @@ enum {
  * @keep_receives: do not post those again that responses have used
  * @in_capsule: bytes behind the SQE for which slots have room; default TH_RDMA_ADMIN_IN_CAPSULE
  * @no_reads: let nobody read this host's memory (IRD 0)
+ * @hold: stop before the connection is asked for: see th_rdma_start()
  * @half: stop when the connection was accepted, without the last message of its establishment
  */
 struct th_rdma_ask {
@@ -53,6 +54,7 @@ struct th_rdma_ask {
 	bool keep_receives;
 	uint32_t in_capsule;
 	bool no_reads;
+	bool hold;
 	bool half;
 };
 
@@ -101,6 +103,9 @@ struct th_rdma {
 /* Never NULL; ->up tells whether there is a connection. Has to be closed in any case. */
 struct th_rdma *th_rdma_open(struct th *t, const struct th_rdma_ask *ask);
 void th_rdma_close(struct th_rdma *r);
+/* Ask for it, and do not wait. th_rdma_answered() does: the same as ->up. */
+void th_rdma_start(struct th_rdma *r);
+bool th_rdma_answered(struct th_rdma *r);
 /* Everything is let go of at once, so that nobody answers the controller any more. */
 void th_rdma_silence(struct th_rdma *r);
 

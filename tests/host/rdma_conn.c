@@ -165,7 +165,7 @@ static void ask_bytes(const struct th_rdma_ask *ask, uint8_t bytes[32])
 	put16(bytes + 8, ask->cntlid);
 }
 
-static int start_connect(struct th_rdma *r)
+void th_rdma_start(struct th_rdma *r)
 {
 	uint8_t bytes[32];
 	struct rdma_conn_param param = {
@@ -178,7 +178,14 @@ static int start_connect(struct th_rdma *r)
 	};
 
 	ask_bytes(&r->ask, bytes);
-	return rdma_connect(r->id, &param);
+	assert_int_equal(rdma_connect(r->id, &param), 0);
+}
+
+bool th_rdma_answered(struct th_rdma *r)
+{
+	r->up = wait_event(r, RDMA_CM_EVENT_ROUTE_RESOLVED,
+			   r->ask.half ? RDMA_CM_EVENT_CONNECT_RESPONSE : RDMA_CM_EVENT_ESTABLISHED);
+	return r->up;
 }
 
 static bool resolve(struct th_rdma *r)
@@ -211,9 +218,10 @@ struct th_rdma *th_rdma_open(struct th *t, const struct th_rdma_ask *ask)
 	if (!resolve(r))
 		fail_msg("no way to the port: %s", rdma_event_str(r->event));
 	qp_init(r);
-	assert_int_equal(start_connect(r), 0);
-	r->up = wait_event(r, RDMA_CM_EVENT_ROUTE_RESOLVED,
-			   r->ask.half ? RDMA_CM_EVENT_CONNECT_RESPONSE : RDMA_CM_EVENT_ESTABLISHED);
+	if (r->ask.hold)
+		return r;
+	th_rdma_start(r);
+	th_rdma_answered(r);
 	return r;
 }
 

@@ -5,6 +5,7 @@
 #include "../host/priv.h"
 
 #define MAX_DEPTH 1024u
+#define BURST 16u
 
 static void good_data(uint8_t bytes[32])
 {
@@ -211,6 +212,32 @@ static void test_connect_and_leave(void **state)
 	world_wait_connections(w, 0);
 }
 
+/* More requests at once than may wait: some are turned away, nobody else minds, and the next one is welcome. */
+static void test_more_than_the_backlog(void **state)
+{
+	struct nvmft_rdma_opts rdma = {.size = sizeof(rdma), .backlog = 4};
+	struct rdma_world *w = world_create(NULL, &rdma);
+	struct th_rdma_ask ask = {.qid = 1, .depth = 4, .hold = true};
+	struct th_rdma *r[BURST];
+	unsigned int up = 0;
+
+	for (unsigned int i = 0; i < BURST; i++)
+		r[i] = th_rdma_open(&w->t, &ask);
+	for (unsigned int i = 0; i < BURST; i++)
+		th_rdma_start(r[i]);
+	for (unsigned int i = 0; i < BURST; i++)
+		up += th_rdma_answered(r[i]);
+	assert_in_range(up, 4, BURST);
+	assert_int_equal(world_stats(w).connections, w->start.connections + up);
+	for (unsigned int i = 0; i < BURST; i++)
+		th_rdma_close(r[i]);
+	world_wait_connections(w, 0);
+	ask.hold = false;
+	th_rdma_close(th_rdma_open(&w->t, &ask));
+	*state = w;
+	world_teardown(state);
+}
+
 static void test_io_before_connect(void **state)
 {
 	struct peer *p = peer_open_unconnected(*state, NULL);
@@ -257,6 +284,7 @@ int main(void)
 		TEST(test_half_established_and_closed),
 		TEST(test_silence_before_connect),
 		TEST(test_connect_and_leave),
+		cmocka_unit_test(test_more_than_the_backlog),
 		TEST(test_io_before_connect),
 		TEST(test_connect_after_connect),
 	};
