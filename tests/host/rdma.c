@@ -74,10 +74,7 @@ static struct nvmft_poll_group *place(void *ctx, struct nvmft_port *port)
 void th_rdma_port_opts(struct th *t, struct nvmft_port_opts *po, struct nvmft_rdma_opts *rdma)
 {
 	*rdma = (struct nvmft_rdma_opts){.size = sizeof(*rdma)};
-	if (t->transport == TH_RDMA_PIECES) {
-		rdma->per_queue_receives = true;
-		po->no_in_capsule = true;
-	}
+	rdma->per_queue_receives = t->transport == TH_RDMA_PIECES;
 	if (!traddr())
 		fail_msg("a world over RDMA wants the address of an RDMA device in TH_RDMA_ADDR");
 	po->transport = nvmft_transport_rdma();
@@ -134,6 +131,11 @@ static uint32_t cut(struct th_rdma *r, uint8_t *descs, const struct th_cmd *cmd,
 	return n;
 }
 
+static bool has_segments(const struct th_queue *queue)
+{
+	return queue->t->transport == TH_RDMA_PIECES && (!queue->qid || queue->t->in_capsule >= SEGMENT_LEN);
+}
+
 /* Make the data pointer. Returns the bytes that follow the SQE. */
 static uint32_t describe_data(struct th_rdma *r, struct th_rdma_slot *slot, const struct th_cmd *cmd)
 {
@@ -151,7 +153,7 @@ static uint32_t describe_data(struct th_rdma *r, struct th_rdma_slot *slot, cons
 		return len;
 	}
 	slot->rkey = register_data(r, slot, cmd);
-	if (r->t->transport != TH_RDMA_PIECES || !r->queue->qid) {
+	if (!has_segments(r->queue)) {
 		th_sgl_keyed(dptr, (uintptr_t)cmd->lc.data, len, slot->rkey, invalidate);
 		return 0;
 	}
@@ -320,8 +322,8 @@ static int open_connection(struct th_queue *queue, const struct nvmft_loopback_o
 int th_rdma_connect(struct th_queue *queue, const struct nvmft_loopback_opts *opts)
 {
 	queue->over_rdma = true;
-	/* Data of Connect is in the capsule, if there is room in one. */
-	queue->rdma_in_capsule = opts->qid ? queue->t->in_capsule : TH_RDMA_ADMIN_IN_CAPSULE;
+	if (!has_segments(queue))
+		queue->rdma_in_capsule = opts->qid ? queue->t->in_capsule : TH_RDMA_ADMIN_IN_CAPSULE;
 	queue->status = strlen(opts->subnqn) < 256 && (!opts->hostnqn || strlen(opts->hostnqn) < 256) ? 0 : -EINVAL;
 	if (!queue->status)
 		queue->status = open_connection(queue, opts);
