@@ -27,6 +27,9 @@
 /* Reads by the controller that are answered at a time. */
 #define READS 16
 #define RNR_FOR_EVER 7
+/* What is lost is sent again after 4.096 us << 15 = 134 ms, so many times: for both ends. */
+#define ACK_TIMEOUT 15
+#define RETRIES 7
 
 static struct sockaddr_storage address_of(struct th *t, struct nvmft_port *port)
 {
@@ -172,7 +175,7 @@ void th_rdma_start(struct th_rdma *r)
 		.private_data = r->ask.private_data ? r->ask.private_data : bytes,
 		.private_data_len = r->ask.private_data ? r->ask.private_len : sizeof(bytes),
 		.responder_resources = r->ask.no_reads ? 0 : READS,
-		.retry_count = 2,
+		.retry_count = RETRIES,
 		.rnr_retry_count = RNR_FOR_EVER,
 		.qp_num = r->qp ? r->qp->qp_num : 0,
 	};
@@ -204,6 +207,7 @@ static bool resolve(struct th_rdma *r)
 struct th_rdma *th_rdma_open(struct th *t, const struct th_rdma_ask *ask)
 {
 	struct th_rdma *r = calloc(1, sizeof(*r));
+	uint8_t timeout = ACK_TIMEOUT;
 
 	assert_non_null(r);
 	r->t = t;
@@ -215,6 +219,8 @@ struct th_rdma *th_rdma_open(struct th *t, const struct th_rdma_ask *ask)
 	assert_non_null(r->channel);
 	assert_int_equal(fcntl(r->channel->fd, F_SETFL, O_NONBLOCK), 0);
 	assert_int_equal(rdma_create_id(r->channel, &r->id, r, RDMA_PS_TCP), 0);
+	assert_int_equal(rdma_set_option(r->id, RDMA_OPTION_ID, RDMA_OPTION_ID_ACK_TIMEOUT, &timeout, sizeof(timeout)),
+			 0);
 	if (!resolve(r))
 		fail_msg("no way to the port: %s", rdma_event_str(r->event));
 	qp_init(r);

@@ -5,16 +5,17 @@
 inner_programs
 rdma_link 1
 failed=
-# Files in the guest are in memory.
 for transport in rdma rdma-pieces rdma-invalidate; do
 	for area in data zeroes compare model control inject threads; do
-		s=$(uptime_us)
-		if ! CONF_OPS=150 TH_RDMA_ADDR=$R1 TH_TRANSPORT=$transport LD_LIBRARY_PATH=/tmp/bin /tmp/bin/conformance_$area > conf.out 2>&1
+		# The first in full, of the others what they change.
+		case $transport:$area in *-*:zeroes | *-*:control | *-*:model) continue ;; esac
+		if ! CONF_OPS=100 TH_RDMA_ADDR=$R1 TH_TRANSPORT=$transport LD_LIBRARY_PATH=/tmp/bin \
+			/tmp/bin/conformance_$area > conf.out 2>&1
 		then
 			failed="$failed $area-$transport"
 			grep -vE '^\[ +(RUN|OK) ' conf.out | head -n 40
 		fi
-		echo "$transport $area: $(grep -E '^\[ +PASSED' conf.out) $(($(uptime_us) - s))"
+		echo "$transport $area: $(grep -E '^\[ +PASSED' conf.out)"
 	done
 done
 [ -z "$failed" ] || fail "$failed"
