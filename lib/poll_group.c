@@ -293,6 +293,9 @@ int nvmft_poll(struct nvmft_poll_group *group, unsigned int flags)
 
 int nvmft_poll_group_arm(struct nvmft_poll_group *group)
 {
+	/* Nothing is to be armed for what is there already. */
+	if (!nvmft_ring_idle(group))
+		return -EAGAIN;
 	nvmft_ring_arm(&group->ring);
 	return group_prepare_sleep(group);
 }

@@ -142,10 +142,10 @@ class Floor(Server):
 
 
 class Bare(Server):
-    """tcp_target under callgrind."""
+    """tcp_target, which sleeps in an event loop of its own, under callgrind or another program."""
 
-    def __init__(self, build):
-        super().__init__([*CALLGRIND, build.tcp_target], env=CALLGRIND_ENV, deadline=60)
+    def __init__(self, build, prefix=CALLGRIND, env=CALLGRIND_ENV):
+        super().__init__([*prefix, build.tcp_target], env=env, deadline=60)
 
 
 def generate(build, server, **options):
