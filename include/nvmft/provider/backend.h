@@ -234,7 +234,8 @@ struct nvmft_backend_info {
  * @poll: optional. For backends without a descriptor on the ring: look for completions. Called every pass while I/O is
  *        outstanding on the channel, of which alone it ends I/O: another might be freed by the end of its last one. Returns the number
  *        found.
- * @arm: optional, with @poll: about to sleep. 0 when a completion will wake the group, -EAGAIN to be polled again.
+ * @arm: optional, with @poll: about to sleep. 0 when a completion will wake the group, as by a struct nvmft_wake (ring.h),
+ *        -EAGAIN to be polled again.
  * @abort: optional. Try to end @io early; it completes in any case, with Command Abort Requested if it did. Without it an I/O
  *        that a backend has is not aborted.
  * @lend_end: required with lends_reads: pages lent for @io are no longer used.

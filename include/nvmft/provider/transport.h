@@ -78,7 +78,8 @@ struct nvmft_port_config {
  *        for @group_fini the thread that destroys the target.
  * @group_poll: optional. Look for work that has no descriptor on the ring. Called every pass. Returns the number of events.
  * @group_flush: optional. End of a pass: send what was queued by respond.
- * @group_arm: optional. About to sleep: 0, or -EAGAIN to be polled again.
+ * @group_arm: optional. About to sleep: 0 when what comes will wake the group, by an operation on its ring or a struct
+ *             nvmft_wake, or -EAGAIN to be polled again.
  * @fetch: required unless every request is borrowed. Bring request->data_len bytes of host data into request->iov, then
  *        nvmft_request_execute(). May be called from inside nvmft_request_start(); must not execute from inside.
  * @respond: required. Send the response, then nvmft_request_release(). Must not release from inside.
