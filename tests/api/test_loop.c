@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -152,6 +153,50 @@ static void every_call_wakes_a_sleeping_group(void **state)
 		assert_int_equal(c.calls, i);
 	}
 	stop_by_polling(target, group);
+}
+
+#define RALLY 10000
+
+struct rally {
+	struct nvmft_call call;
+	struct nvmft_poll_group *group;
+	atomic_int calls;
+};
+
+static void count_rally(struct nvmft_call *call)
+{
+	((struct rally *)(void *)call)->calls++;
+}
+
+static void *call_again_and_again(void *arg)
+{
+	struct rally *r = arg;
+
+	for (int i = 0; i < RALLY; i++) {
+		nvmft_poll_group_call(r->group, &r->call);
+		while (r->calls <= i)
+			sched_yield();
+		/* A little later each time: while the group looks for more, arms, falls asleep, sleeps. */
+		for (int later = i % 200 * 50; later > 0; later--)
+			atomic_signal_fence(memory_order_seq_cst);
+	}
+	return NULL;
+}
+
+static void no_call_is_slept_over(void **state)
+{
+	struct rally r = {.call.fn = count_rally};
+	struct nvmft_target *target = new_target();
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(nvmft_poll_group_create(target, &r.group), 0);
+	assert_int_equal(pthread_create(&thread, NULL, call_again_and_again, &r), 0);
+	while (r.calls < RALLY)
+		if (nvmft_poll(r.group, 0) == 0 && nvmft_poll_group_arm(r.group) == 0)
+			assert_true(readable(nvmft_poll_group_fd(r.group), 10000));
+	pthread_join(thread, NULL);
+	stop_by_polling(target, r.group);
 }
 
 /* A socket's completion is deferred work of the kernel: this is what a host's epoll must be woken for. */
@@ -384,6 +429,7 @@ int main(void)
 		cmocka_unit_test(idle_group_can_be_slept_on),
 		cmocka_unit_test(call_wakes_a_sleeping_group),
 		cmocka_unit_test(every_call_wakes_a_sleeping_group),
+		cmocka_unit_test(no_call_is_slept_over),
 		cmocka_unit_test(call_before_sleeping_is_not_slept_over),
 		cmocka_unit_test(connection_wakes_a_sleeping_group),
 		cmocka_unit_test(configuration_wakes_a_sleeping_group),
