@@ -36,12 +36,13 @@ int nvmft_admin_free_cid(const struct ctrl *ctrl)
 
 int nvmft_admin_submit(struct ctrl *ctrl, const struct nvmft_sqe *sqe, enum admin_use use)
 {
+	uint64_t now = ctrl->dev->ops->now(ctrl->dev);
 	int cid = nvmft_admin_free_cid(ctrl);
 	struct nvmft_sqe *to;
 
 	if (cid < 0)
 		return -1;
-	ctrl->slots[cid].use = use;
+	ctrl->slots[cid] = (struct admin_slot){.use = use, .begin = now, .deadline = now + ADMIN_TIMEOUT_NS};
 	to = queue_pair_push(&ctrl->admin);
 	*to = *sqe;
 	to->cid = htole16((uint16_t)cid);
@@ -51,23 +52,51 @@ int nvmft_admin_submit(struct ctrl *ctrl, const struct nvmft_sqe *sqe, enum admi
 
 /* ---- completions ---- */
 
+/* What it was for can have its identifier used again. */
+static void abort_over(struct ctrl *ctrl, const struct admin_slot *slot)
+{
+	struct admin_slot *target = &ctrl->slots[slot->cid % ADMIN_ENTRIES];
+
+	ctrl->aborts--;
+	if (slot->sqid) {
+		nvmft_pair_aborted(ctrl, slot->sqid, slot->cid);
+		return;
+	}
+	target->aborted = false;
+	if (target->use == ADMIN_OVER)
+		target->use = ADMIN_FREE;
+}
+
+static enum admin_use next_use(const struct admin_slot *slot)
+{
+	if (slot->use == ADMIN_WAITED)
+		return ADMIN_DONE;
+	return slot->aborted ? ADMIN_OVER : ADMIN_FREE;
+}
+
 static void completed(struct ctrl *ctrl, const struct nvmft_cqe *cqe)
 {
 	struct admin_slot *slot = &ctrl->slots[cqe->cid % ADMIN_ENTRIES];
 	enum admin_use use = slot->use;
 
-	if (cqe->cid >= ADMIN_ENTRIES || use == ADMIN_FREE || use == ADMIN_DONE) {
-		nvmft_device_log(ctrl->dev, NVMFT_LOG_WARN, "admin completion for unknown command %u", cqe->cid);
+	if (cqe->cid >= ADMIN_ENTRIES || use == ADMIN_FREE || use == ADMIN_DONE || use == ADMIN_OVER) {
+		/* Once: the device would fill the log. */
+		if (!ctrl->complained)
+			nvmft_device_log(
+				ctrl->dev, NVMFT_LOG_WARN,
+				"admin completion for command %u, which is not open; further ones are not logged",
+				cqe->cid);
+		ctrl->complained = true;
 		return;
 	}
-	slot->use = use == ADMIN_WAITED ? ADMIN_DONE : ADMIN_FREE;
+	slot->use = next_use(slot);
 	slot->cqe = *cqe;
 	if (use == ADMIN_AER)
 		nvmft_event(ctrl, cqe);
 	else if (use == ADMIN_LOG)
 		nvmft_event_log(ctrl, cqe);
 	else if (use == ADMIN_ABORT)
-		ctrl->aborts--;
+		abort_over(ctrl, slot);
 	else if (use == ADMIN_PASS)
 		nvmft_pass_over(ctrl, slot);
 }
@@ -87,23 +116,44 @@ void nvmft_admin_reset(struct ctrl *ctrl)
 	nvmft_queue_pair_reset(&ctrl->admin);
 	memset(ctrl->slots, 0, sizeof(ctrl->slots));
 	ctrl->aborts = 0;
+	ctrl->complained = false;
 	ctrl->event = EVENT_NONE;
 }
 
 /* A command of a host that takes long, such as Format, may keep the device from looking at another. */
-static bool too_late(const struct ctrl *ctrl, uint64_t begin, uint64_t *since)
+static bool too_late(const struct ctrl *ctrl, struct admin_slot *slot)
 {
 	uint64_t now = ctrl->dev->ops->now(ctrl->dev);
 
-	if (ctrl->npasses && now - begin < PASS_TIMEOUT_NS)
-		*since = now;
-	return now - *since >= ADMIN_TIMEOUT_NS;
+	if (ctrl->npasses && now - slot->begin < PASS_TIMEOUT_NS)
+		slot->deadline = now + ADMIN_TIMEOUT_NS;
+	return now >= slot->deadline;
+}
+
+void nvmft_admin_watch(struct ctrl *ctrl)
+{
+	for (uint32_t cid = 0; cid < ADMIN_ENTRIES; cid++) {
+		struct admin_slot *slot = &ctrl->slots[cid];
+
+		if ((slot->use != ADMIN_ABORT && slot->use != ADMIN_LOG) || !too_late(ctrl, slot))
+			continue;
+		nvmft_ctrl_fail(ctrl,
+				slot->use == ADMIN_ABORT ? "an Abort has timed out" : "Get Log Page has timed out");
+		return;
+	}
+}
+
+/* For one that is waited for: it will not come any more. Return: 0; -errno. */
+static int given_up(const struct ctrl *ctrl, struct admin_slot *slot)
+{
+	if (dead_bus(ctrl))
+		return -EIO;
+	return too_late(ctrl, slot) ? -ETIMEDOUT : 0;
 }
 
 int nvmft_admin_command(struct ctrl *ctrl, const struct nvmft_sqe *sqe, uint32_t *dw0)
 {
-	uint64_t begin = ctrl->dev->ops->now(ctrl->dev), since = begin;
-	int cid = nvmft_admin_submit(ctrl, sqe, ADMIN_WAITED);
+	int cid = nvmft_admin_submit(ctrl, sqe, ADMIN_WAITED), err;
 	struct admin_slot *slot;
 
 	if (cid < 0)
@@ -114,10 +164,9 @@ int nvmft_admin_command(struct ctrl *ctrl, const struct nvmft_sqe *sqe, uint32_t
 		if (slot->use == ADMIN_DONE)
 			break;
 		/* The slot stays taken until the reset that follows. */
-		if (dead_bus(ctrl))
-			return -EIO;
-		if (too_late(ctrl, begin, &since))
-			return -ETIMEDOUT;
+		err = given_up(ctrl, slot);
+		if (err)
+			return err;
 		ctrl->dev->ops->pause(ctrl->dev, ADMIN_PAUSE_NS);
 	}
 	slot->use = ADMIN_FREE;
@@ -271,10 +320,37 @@ bool nvmft_admin_abort(struct ctrl *ctrl, uint16_t sqid, uint16_t cid)
 		.cdw10 = htole32((uint32_t)sqid | (uint32_t)cid << 16),
 	};
 
-	if (ctrl->aborts == MAX_OPEN_ABORTS || nvmft_admin_submit(ctrl, &sqe, ADMIN_ABORT) < 0)
+	int slot = ctrl->aborts < MAX_OPEN_ABORTS ? nvmft_admin_submit(ctrl, &sqe, ADMIN_ABORT) : -1;
+
+	if (slot < 0)
 		return false;
+	ctrl->slots[slot].sqid = sqid;
+	ctrl->slots[slot].cid = cid;
+	if (!sqid)
+		ctrl->slots[cid % ADMIN_ENTRIES].aborted = true;
 	ctrl->aborts++;
 	return true;
+}
+
+static struct admin_slot *find_abort(struct ctrl *ctrl, uint16_t sqid)
+{
+	for (uint32_t cid = 0; cid < ADMIN_ENTRIES; cid++)
+		if (ctrl->slots[cid].use == ADMIN_ABORT && ctrl->slots[cid].sqid == sqid)
+			return &ctrl->slots[cid];
+	return NULL;
+}
+
+int nvmft_admin_await_aborts(struct ctrl *ctrl, uint16_t sqid)
+{
+	struct admin_slot *slot;
+	int err = 0;
+
+	while (!err && (slot = find_abort(ctrl, sqid))) {
+		ctrl->dev->ops->pause(ctrl->dev, ADMIN_PAUSE_NS);
+		nvmft_admin_reap(ctrl);
+		err = slot->use == ADMIN_ABORT ? given_up(ctrl, slot) : 0;
+	}
+	return err;
 }
 
 void nvmft_admin_expect_event(struct ctrl *ctrl)

@@ -146,7 +146,7 @@ void nvmft_ctrl_end(struct ctrl *ctrl)
 	struct device *dev = ctrl->dev;
 
 	nvmft_ctrl_disable(ctrl);
-	(void)dev->ops->bus_master(dev, false);
+	nvmft_ctrl_stop_dma(ctrl);
 	nvmft_dbbuf_free(ctrl);
 	nvmft_queue_pair_fini(&ctrl->admin, dev);
 	nvmft_dma_free(dev, &ctrl->lists);

@@ -49,6 +49,7 @@ enum admin_use {
 	ADMIN_AER,
 	ADMIN_LOG,  /* of an event, read because that enables the next one */
 	ADMIN_PASS, /* of a host */
+	ADMIN_OVER, /* of a host, answered; its Abort is not */
 };
 
 /* Where the way of an event is: its log has to be read before the next one is asked for. */
@@ -60,13 +61,21 @@ enum event_state {
 	EVENT_REST, /* until @event_rest */
 };
 
-/* struct admin_slot - an admin command; @pass, @deadline, @aborting: of ADMIN_PASS */
+/*
+ * struct admin_slot - an admin command
+ * @begin, @deadline: when it was sent, and when it is late, see too_late()
+ * @pass, @aborting: of ADMIN_PASS
+ * @aborted: an Abort of this one is in the device
+ * @sqid, @cid: of ADMIN_ABORT: of what
+ */
 struct admin_slot {
 	enum admin_use use;
 	struct nvmft_cqe cqe;
 	struct pass *pass;
-	uint64_t deadline;
+	uint64_t begin, deadline;
 	bool aborting;
+	bool aborted;
+	uint16_t sqid, cid;
 };
 
 /* What Identify Controller says. */
@@ -123,6 +132,7 @@ struct ctrl_call {
  * @refused_again: when queues that could not be made are tried again
  * @look_again: a host's command may have changed namespaces, of which the device does not always tell
  * @look_at: when namespaces that poll groups suspect are looked at; 0: there are none
+ * @complained: of admin completions that belong to nothing
  * @given_back: the device
  */
 struct ctrl {
@@ -173,6 +183,7 @@ struct ctrl {
 	uint64_t refused_again;
 	bool look_again;
 	uint64_t look_at;
+	bool complained;
 	bool given_back;
 	bool ended;
 };
@@ -242,6 +253,8 @@ int nvmft_admin_create_queue(struct ctrl *ctrl, struct queue_pair *q);
 int nvmft_admin_delete_queue(struct ctrl *ctrl, const struct queue_pair *q);
 /* False: no more Aborts at the moment. Whether it helped is seen by the command's completion. */
 bool nvmft_admin_abort(struct ctrl *ctrl, uint16_t sqid, uint16_t cid);
+/* Wait for those of a queue's commands that are in the device. Return: 0; -errno. */
+int nvmft_admin_await_aborts(struct ctrl *ctrl, uint16_t sqid);
 /* The command identifier that nvmft_admin_submit() would use and return; -1: none is free. */
 int nvmft_admin_free_cid(const struct ctrl *ctrl);
 int nvmft_admin_submit(struct ctrl *ctrl, const struct nvmft_sqe *sqe, enum admin_use use);
@@ -249,6 +262,8 @@ void nvmft_admin_expect_event(struct ctrl *ctrl);
 /* @len bytes of a log into ctrl->log_page. False: no identifier is free. */
 bool nvmft_admin_read_log(struct ctrl *ctrl, uint8_t lid, uint32_t len);
 void nvmft_admin_reap(struct ctrl *ctrl);
+/* Fail the controller if it does not answer what nobody waits for. */
+void nvmft_admin_watch(struct ctrl *ctrl);
 /* Number of I/O queues, interrupt coalescing, events. Return: 0 or -errno, logged. */
 int nvmft_admin_setup(struct ctrl *ctrl);
 void nvmft_admin_reset(struct ctrl *ctrl);
@@ -281,6 +296,8 @@ void nvmft_pass_lost(struct ctrl *ctrl);
 
 /* Take the controller's queues away: no I/O of theirs is in the device when this returns. Logged. */
 void nvmft_ctrl_fail(struct ctrl *ctrl, const char *why);
+/* When it returns the device accesses no memory any more, if need be as it was given back. */
+void nvmft_ctrl_stop_dma(struct ctrl *ctrl);
 /* Give the device back at once. */
 void nvmft_ctrl_give_back(struct ctrl *ctrl);
 /* To be called now and then: looks after the controller, and brings it back after a failure. */

@@ -17,7 +17,7 @@ struct device;
  * target share an address space where their IOMMUs allow it: the same memory is locked and mapped once for all of them,
  * and counted. Once per map there is one unmap, by the same device. Return: 0 or -errno, logged. Any thread.
  * @unmap: @iova from map. Any thread.
- * @bus_master: off: when it returns the device reads and writes no memory any more
+ * @bus_master: off: when it returns 0 the device reads and writes no memory any more
  * @now, @pause: clock for waits on the device
  * @give_back: give the device back now, as somebody waits for it, while other threads may still read and write @bar
  * (from now on memory of all ones), read @vectors, map (which does nothing any more) and unmap. Only close is still to

@@ -44,6 +44,18 @@ static void set_deadlines(struct vfio_pair *pair, uint64_t now)
 			pair->slots[cid].deadline = now + IO_TIMEOUT_NS - WATCH_NS;
 }
 
+/* First said, as the thread may be done with it at once. */
+static bool wish_abort(struct vfio_pair *pair, uint32_t cid)
+{
+	bool room;
+
+	atomic_store_explicit(&pair->aborts[cid], true, memory_order_relaxed);
+	room = nvmft_ctrl_wish_abort(pair->ctrl, pair->gen, pair->queue.qid, (uint16_t)cid);
+	if (!room)
+		atomic_store_explicit(&pair->aborts[cid], false, memory_order_relaxed);
+	return room;
+}
+
 static void abort_late(struct vfio_pair *pair, uint64_t now)
 {
 	for (uint32_t cid = 0; cid < pair->depth; cid++) {
@@ -55,7 +67,7 @@ static void abort_late(struct vfio_pair *pair, uint64_t now)
 			nvmft_ctrl_accuse(pair->ctrl, pair->gen, "a command and its Abort have timed out");
 			return;
 		}
-		if (!nvmft_ctrl_wish_abort(pair->ctrl, pair->gen, pair->queue.qid, (uint16_t)cid))
+		if (!wish_abort(pair, cid))
 			continue; /* at the next look */
 		nvmft_device_log(pair->ctrl->dev, NVMFT_LOG_WARN,
 				 "command %" PRIu32 " of queue %u has timed out, aborting it", cid, pair->queue.qid);
@@ -66,11 +78,12 @@ static void abort_late(struct vfio_pair *pair, uint64_t now)
 	}
 }
 
-/* Identifiers that were kept back while an Abort for them may have been under way. */
+/* Identifiers that were kept back while an Abort for them was under way. */
 static void return_aborted(struct vfio_pair *pair)
 {
 	for (uint32_t cid = 0; cid < pair->depth; cid++) {
-		if (pair->slots[cid].vio || !pair->slots[cid].aborting)
+		if (pair->slots[cid].vio || !pair->slots[cid].aborting ||
+		    atomic_load_explicit(&pair->aborts[cid], memory_order_acquire))
 			continue;
 		pair->slots[cid].aborting = false;
 		slot_give(pair, &pair->slots[cid]);
@@ -113,7 +126,7 @@ void nvmft_pair_abort(struct vfio_pair *pair, const struct vio *vio)
 
 		if (slot->vio != vio || slot->aborting)
 			continue;
-		if (!nvmft_ctrl_wish_abort(pair->ctrl, pair->gen, pair->queue.qid, (uint16_t)cid))
+		if (!wish_abort(pair, cid))
 			return;
 		slot->aborting = true;
 		if (slot->deadline < deadline)
@@ -131,6 +144,8 @@ static int lost(struct vfio_pair *pair)
 	pair->ready = false;
 	pair_set_short(pair);
 	for (uint32_t cid = 0; cid < pair->depth; cid++) {
+		/* Aborts are lost with the commands. The thread has done with those of a generation that is over. */
+		atomic_store_explicit(&pair->aborts[cid], false, memory_order_relaxed);
 		if (!slot_open(&pair->slots[cid]))
 			continue;
 		nvmft_vfio_slot_done(pair, (uint16_t)cid, STATUS_LOST);
@@ -194,6 +209,7 @@ static void pair_free(struct vfio_pair *pair)
 {
 	if (pair->event_fd >= 0)
 		close(pair->event_fd);
+	free(pair->aborts);
 	free(pair->slots);
 	free(pair);
 }
@@ -204,7 +220,8 @@ static int alloc_slots(struct vfio_pair *pair)
 	if (pair->event_fd < 0)
 		return -errno;
 	pair->slots = calloc(pair->depth, sizeof(*pair->slots));
-	if (!pair->slots)
+	pair->aborts = calloc(pair->depth, sizeof(*pair->aborts));
+	if (!pair->slots || !pair->aborts)
 		return -ENOMEM;
 	/* Lowest on top: what was used last is warm, and few stay in use. */
 	for (uint32_t cid = pair->depth; cid-- > 0;) {

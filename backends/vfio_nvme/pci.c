@@ -86,8 +86,11 @@ int nvmft_vfio_pci_bus_master(struct vfio *vfio, bool on)
 	command = (uint16_t)((command & ~PCI_COMMAND_MASTER) | PCI_COMMAND_MEMORY | (on ? PCI_COMMAND_MASTER : 0));
 	if (pwrite(vfio->fd, &command, sizeof(command), (off_t)vfio->config + PCI_COMMAND) != sizeof(command))
 		return -EIO;
-	/* What was under way when it was written comes before the answer. */
-	return read_config(vfio, PCI_COMMAND, &command, sizeof(command));
+	/* What was under way when it was written comes before the answer. All ones: the function is not there. */
+	err = read_config(vfio, PCI_COMMAND, &command, sizeof(command));
+	if (!err && !on && command & PCI_COMMAND_MASTER && command != 0xffff)
+		err = -EIO;
+	return err;
 }
 
 /* ---- interrupts ---- */

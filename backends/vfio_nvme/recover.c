@@ -13,10 +13,32 @@ static uint64_t now(const struct ctrl *ctrl)
 	return ctrl->dev->ops->now(ctrl->dev);
 }
 
+static void give_back(struct ctrl *ctrl)
+{
+	if (!ctrl->given_back)
+		ctrl->dev->ops->give_back(ctrl->dev);
+	ctrl->given_back = true;
+}
+
+/*
+ * The last resort is to give the device back: then the kernel turns its bus mastering off and resets it. To go on
+ * without would be to give buffers back to hosts, and memory to the system, that the device still writes to.
+ */
+void nvmft_ctrl_stop_dma(struct ctrl *ctrl)
+{
+	if (ctrl->given_back || !ctrl->dev->ops->bus_master(ctrl->dev, false))
+		return;
+	nvmft_device_log(ctrl->dev, NVMFT_LOG_ERROR, "the device cannot be kept from accessing memory: giving it back");
+	give_back(ctrl);
+}
+
 /* No I/O is left in the device: it may write to memory no more, whatever state it is in. */
 static void lose(struct ctrl *ctrl, enum ctrl_state state)
 {
-	(void)ctrl->dev->ops->bus_master(ctrl->dev, false);
+	nvmft_ctrl_stop_dma(ctrl);
+	/* Nothing is awaited from it any more, which may be for ever. */
+	ctrl->event = EVENT_NONE;
+	ctrl->aborts = 0;
 	atomic_store_explicit(&ctrl->state, (int)state, memory_order_release);
 	atomic_fetch_add_explicit(&ctrl->gen, 1, memory_order_release);
 	nvmft_pass_lost(ctrl);
@@ -39,8 +61,7 @@ void nvmft_ctrl_give_back(struct ctrl *ctrl)
 		nvmft_ctrl_shut_down(ctrl);
 	if (ctrl_state(ctrl) != CTRL_DEAD)
 		give_up(ctrl, "the device is wanted back (unbound or unplugged)");
-	ctrl->dev->ops->give_back(ctrl->dev);
-	ctrl->given_back = true;
+	give_back(ctrl);
 }
 
 void nvmft_ctrl_disable(struct ctrl *ctrl)
@@ -113,6 +134,8 @@ static void watch_live(struct ctrl *ctrl, uint32_t csts)
 		nvmft_ctrl_fail(ctrl, "the controller was reset by somebody else");
 	else
 		nvmft_admin_reap(ctrl);
+	if (ctrl_state(ctrl) == CTRL_LIVE)
+		nvmft_admin_watch(ctrl);
 }
 
 void nvmft_ctrl_watch(struct ctrl *ctrl)

@@ -35,6 +35,16 @@ void nvmft_pairs_wake(struct ctrl *ctrl)
 		nvmft_pair_wake(pair);
 }
 
+/* Of a queue of now: what is in an older generation's the group has answered itself. */
+void nvmft_pair_aborted(struct ctrl *ctrl, uint16_t qid, uint16_t cid)
+{
+	struct vfio_pair *pair = NULL;
+
+	while ((pair = next_pair(ctrl, pair)))
+		if (pair->made && pair->queue.qid == qid && pair->gen == ctrl_gen(ctrl) && cid < pair->depth)
+			atomic_store_explicit(&pair->aborts[cid], false, memory_order_release);
+}
+
 static int take_qid(struct ctrl *ctrl, uint16_t *qid)
 {
 	for (uint16_t i = 0; i < ctrl->nqueues; i++) {
@@ -73,6 +83,18 @@ static int alloc_memory(struct ctrl *ctrl, struct vfio_pair *pair)
 	return err;
 }
 
+static void drop_wishes(struct ctrl *ctrl, uint16_t qid)
+{
+	unsigned int n = 0;
+
+	pthread_mutex_lock(&ctrl->lock);
+	for (unsigned int i = 0; i < ctrl->nwishes; i++)
+		if (ctrl->wishes[i].qid != qid)
+			ctrl->wishes[n++] = ctrl->wishes[i];
+	ctrl->nwishes = n;
+	pthread_mutex_unlock(&ctrl->lock);
+}
+
 static enum pair_state pair_state(const struct vfio_pair *pair)
 {
 	return (enum pair_state)atomic_load_explicit(&pair->state, memory_order_acquire);
@@ -108,16 +130,25 @@ static void make(struct ctrl *ctrl, struct vfio_pair *pair, enum pair_state stat
 	}
 }
 
+/* With all Aborts of its commands, which would be for those of the next queue of this identifier. */
+static int delete_queue(struct ctrl *ctrl, struct vfio_pair *pair)
+{
+	int err = nvmft_admin_delete_queue(ctrl, &pair->queue);
+
+	drop_wishes(ctrl, pair->queue.qid);
+	return err ? err : nvmft_admin_await_aborts(ctrl, pair->queue.qid);
+}
+
 static void end(struct ctrl *ctrl, struct vfio_pair *pair)
 {
-	if (pair->made && ctrl_state(ctrl) == CTRL_LIVE && ctrl_gen(ctrl) == pair->gen &&
-	    nvmft_admin_delete_queue(ctrl, &pair->queue))
+	if (pair->made && ctrl_state(ctrl) == CTRL_LIVE && ctrl_gen(ctrl) == pair->gen && delete_queue(ctrl, pair))
 		nvmft_ctrl_fail(ctrl, "a queue cannot be deleted"); /* the device may still write into it */
 	free_memory(ctrl, pair);
 	pthread_mutex_lock(&ctrl->lock);
 	TAILQ_REMOVE(&ctrl->pairs, pair, link);
 	pthread_mutex_unlock(&ctrl->lock);
 	close(pair->event_fd);
+	free(pair->aborts);
 	free(pair);
 }
 

@@ -2,6 +2,7 @@
 #ifndef NVMFT_BACKENDS_VFIO_NVME_H
 #define NVMFT_BACKENDS_VFIO_NVME_H
 
+#include <errno.h>
 #include <sys/queue.h>
 
 #include <nvmft/backends.h>
@@ -38,6 +39,7 @@ struct vfio_facts {
  * @facts: the newest; ctrl->lock
  * @zeroes, @sink: see struct vfio_format
  * @gone: the core was told so; ctrl->ns_lock
+ * @unanswered: times in a row that the device would not say what has become of it; ctrl->ns_lock
  * @link: ctrl->namespaces; ctrl->ns_lock
  */
 struct vfio_nvme {
@@ -48,6 +50,7 @@ struct vfio_nvme {
 	bool read_only;
 	bool reservations;
 	bool gone;
+	unsigned int unanswered;
 	struct ssd_doubt doubt;
 	struct nvmft_opcodes admin_commands;
 	struct dma_memory zeroes, sink;
@@ -68,7 +71,7 @@ static inline bool vio_holds(const struct vio *vio)
  * struct slot - a command identifier
  * @next: the next free one
  * @io: an I/O that is all in this command, of which there is no struct vio: it went the short way
- * @vio: another. Neither: the identifier is free, or not used again yet as an Abort for it may be under way.
+ * @vio: another. Neither: the identifier is free, or not used again yet, see @aborts of the pair.
  * @deadline: 0 until the pair's timer has seen the command
  * @dw0: the identifier as it is in dword 0 of the command
  */
@@ -108,6 +111,8 @@ enum pair_state {
  * @polling: the channel that is being polled: I/O of others is finished when it is their turn
  * @free: of @slots, a stack
  * @waiting: I/O that waits for command identifiers, or for the controller
+ * @aborts: by command identifier: an Abort of it is wished for or in the device, said by the group and unsaid by the
+ *       thread. Until then the identifier is not used again: the Abort would be for the next command.
  * @timer: looks for late commands while there are any
  * @irq, @answer: what ends the group's sleep: completions, the thread
  */
@@ -130,6 +135,7 @@ struct vfio_pair {
 	uint32_t depth;
 	struct slot *free;
 	struct slot *slots;
+	atomic_bool *aborts;
 	struct vfio_channel *polling;
 	struct vio_list waiting;
 	struct nvmft_timer timer;
@@ -218,10 +224,17 @@ int nvmft_vfio_nvme_info(struct nvmft_backend *backend, struct nvmft_backend_inf
 /* facts.c */
 
 /*
- * Ask the device, at open and when the namespace has changed. Return: 0; -ENOENT: it does not exist; -errno; logged.
- * Context: the controller's thread.
+ * Ask the device, at open and when the namespace has changed. Return: 0; -errno, logged: see facts_lost(); -ENOENT: it
+ * does not exist; -EINVAL, -EOPNOTSUPP: it cannot be used; -EREMOTEIO: the device would not say, which it may do
+ * another time. Context: the controller's thread.
  */
 int nvmft_vfio_facts_read(struct ctrl *ctrl, uint32_t nsid, struct vfio_facts *facts);
+/* So returns a device that does not answer at all. */
+static inline bool facts_lost(int err)
+{
+	return err && err != -ENOENT && err != -EINVAL && err != -EOPNOTSUPP && err != -EREMOTEIO;
+}
+
 /* Make the format of vn->facts the one in use, with the memory that it needs. Return: 0; -errno, logged. */
 int nvmft_vfio_format_take(struct vfio_nvme *vn);
 void nvmft_vfio_format_drop(struct vfio_nvme *vn);
@@ -253,6 +266,8 @@ void nvmft_pair_abort(struct vfio_pair *pair, const struct vio *vio);
 
 /* step.c; the thread's side: the group is to look at the pair */
 void nvmft_pair_wake(struct vfio_pair *pair);
+/* The Abort of a command of queue @qid is over. */
+void nvmft_pair_aborted(struct ctrl *ctrl, uint16_t qid, uint16_t cid);
 
 /* pass.c; the group's side of admin commands */
 void nvmft_pass_submit(struct vfio_channel *ch, struct vio *vio);

@@ -44,12 +44,20 @@ unsigned int model_nmaps(const struct model *m)
 	return n;
 }
 
+/* What the driver may notice. */
+static void tick(struct model *m)
+{
+	if (m->vanish_after && !--m->vanish_after)
+		model_vanish(m);
+}
+
 /* The same memory is mapped once and counted. */
 static int model_map(struct device *dev, void *base, size_t len, uint64_t *iova)
 {
 	struct model *m = to_model(dev);
 	struct model_map *free = NULL;
 
+	tick(m);
 	if (m->given_back)
 		return 0;
 	if (m->map_fails)
@@ -90,17 +98,24 @@ static void model_unmap(struct device *dev, uint64_t iova)
 
 static int model_bus_master(struct device *dev, bool on)
 {
-	to_model(dev)->master = on;
+	struct model *m = to_model(dev);
+
+	tick(m);
+	if (!on && m->bus_fails)
+		return -EIO;
+	m->master = on;
 	return 0;
 }
 
 static uint64_t model_now(struct device *dev)
 {
+	tick(to_model(dev));
 	return to_model(dev)->now;
 }
 
 static void model_pause(struct device *dev, uint64_t ns)
 {
+	tick(to_model(dev));
 	to_model(dev)->now += ns;
 	model_step(to_model(dev));
 }
@@ -110,7 +125,8 @@ static void model_give_back(struct device *dev)
 	struct model *m = to_model(dev);
 
 	assert_false(m->given_back);
-	assert_false(m->master);
+	assert_true(!m->master || m->bus_fails);
+	m->master = false;
 	model_vanish(m);
 	memset(m->maps, 0, sizeof(m->maps));
 	m->given_back = true;
@@ -149,7 +165,7 @@ struct model *model_create(void)
 	m->blocks[0] = m->blocks[1] = MODEL_BLOCKS;
 	m->ready_delay = 1000000;
 	m->granted = MODEL_QUEUES;
-	reg_write64(m->bar, NVME_REG_CAP, MQES | (uint64_t)CAP_TO << 24 | UINT64_C(1) << 37);
+	model_come_back(m);
 	return m;
 }
 
@@ -166,6 +182,15 @@ void model_vanish(struct model *m)
 	m->never_ready = true;
 }
 
+void model_come_back(struct model *m)
+{
+	memset(m->bar, 0, BAR_LEN);
+	memset(m->queues, 0, sizeof(m->queues));
+	reg_write64(m->bar, NVME_REG_CAP, MQES | (uint64_t)CAP_TO << 24 | UINT64_C(1) << 37);
+	m->cc = 0;
+	m->never_ready = m->given_back = false;
+}
+
 void model_fatal(struct model *m)
 {
 	reg_write32(m->bar, NVME_REG_CSTS, reg_read32(m->bar, NVME_REG_CSTS) | CSTS_CFS);
@@ -177,7 +202,7 @@ static void reset(struct model *m)
 {
 	memset(m->queues, 0, sizeof(m->queues));
 	m->shadows = m->events = 0;
-	m->nheld = 0;
+	m->nheld = m->nlate = 0;
 	memset(m->bar + REG_DOORBELLS, 0, BAR_LEN - REG_DOORBELLS);
 }
 
@@ -384,19 +409,43 @@ static uint16_t queue_command(struct model *m, const struct nvmft_sqe *sqe)
 
 static void abort_command(struct model *m, const struct nvmft_sqe *sqe)
 {
-	uint16_t qid = (uint16_t)le32toh(sqe->cdw10);
+	uint16_t qid = (uint16_t)le32toh(sqe->cdw10), cid = (uint16_t)(le32toh(sqe->cdw10) >> 16);
 
 	m->aborts++;
 	if (!qid) {
-		if (m->pass_held && !m->keep_pass_on_abort)
+		if (m->pass_held && le16toh(m->pass.cid) == cid && !m->keep_pass_on_abort)
 			model_answer_pass(m, 0x07);
 		return;
 	}
 	for (unsigned int i = 0; i < m->nheld && !m->keep_io_on_abort; i++) {
-		if (m->held[i].qid == qid && le16toh(m->held[i].sqe.cid) == le32toh(sqe->cdw10) >> 16) {
+		if (m->held[i].qid == qid && le16toh(m->held[i].sqe.cid) == cid) {
 			model_answer(m, i, 0x07);
 			break;
 		}
+	}
+}
+
+/* True: it is done later. */
+static bool delay_abort(struct model *m, const struct nvmft_sqe *sqe)
+{
+	if (!m->abort_delay)
+		return false;
+	assert_true(m->nlate < 4);
+	m->late_aborts[m->nlate] = *sqe;
+	m->late_at[m->nlate++] = m->now + m->abort_delay;
+	return true;
+}
+
+static void late_aborts(struct model *m)
+{
+	while (m->nlate && m->now >= m->late_at[0]) {
+		struct nvmft_sqe sqe = m->late_aborts[0];
+
+		m->nlate--;
+		memmove(&m->late_aborts[0], &m->late_aborts[1], m->nlate * sizeof(sqe));
+		memmove(&m->late_at[0], &m->late_at[1], m->nlate * sizeof(m->late_at[0]));
+		abort_command(m, &sqe);
+		model_post(m, 0, le16toh(sqe.cid), 0, 0);
 	}
 }
 
@@ -422,6 +471,8 @@ static void admin(struct model *m, const struct nvmft_sqe *sqe)
 			status = m->identify(m, sqe, model_at(m, prp(sqe, 0), 4096));
 		break;
 	case nvme_admin_get_log_page:
+		if (m->dead_log)
+			return;
 		status = get_log(m, sqe);
 		break;
 	case 0x7c:
@@ -435,6 +486,8 @@ static void admin(struct model *m, const struct nvmft_sqe *sqe)
 		dw0 = (m->granted - 1u) * 0x10001u;
 		break;
 	case nvme_admin_abort_cmd:
+		if (delay_abort(m, sqe))
+			return;
 		abort_command(m, sqe);
 		break;
 	case nvme_admin_async_event:
@@ -586,6 +639,7 @@ void model_step(struct model *m)
 		return;
 	if (!(reg_read32(m->bar, NVME_REG_CSTS) & CSTS_RDY) || reg_read32(m->bar, NVME_REG_CSTS) & CSTS_CFS)
 		return;
+	late_aborts(m);
 	for (uint16_t qid = 0; qid <= MODEL_QUEUES; qid++)
 		if (m->queues[qid].sq_live)
 			serve(m, qid);

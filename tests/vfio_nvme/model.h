@@ -55,7 +55,14 @@ struct model {
 	bool hold;       /* I/O commands stay unanswered until model_answer() */
 	bool never_ready;
 	bool keep_io_on_abort;
-	uint16_t io_status; /* of all I/O */
+	uint64_t abort_delay; /* Aborts are done and answered only after that */
+	struct nvmft_sqe late_aborts[4];
+	uint64_t late_at[4];
+	unsigned int nlate;
+	bool dead_log;             /* logs stay unanswered */
+	unsigned int vanish_after; /* calls of the driver; 0: never */
+	bool bus_fails;            /* bus mastering cannot be turned off */
+	uint16_t io_status;        /* of all I/O */
 	uint8_t mdts;
 	uint8_t granted; /* I/O queues */
 	uint16_t ms;
@@ -100,6 +107,8 @@ void model_answer_pass(struct model *m, uint16_t status);
 /* Answer the Asynchronous Event Request. */
 void model_event(struct model *m, uint32_t dw0);
 void model_vanish(struct model *m);
+/* Another one is plugged in where it was. */
+void model_come_back(struct model *m);
 void model_fatal(struct model *m);
 /* What is mapped at a device address. */
 void *model_at(struct model *m, uint64_t iova, size_t len);
