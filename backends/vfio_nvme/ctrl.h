@@ -277,6 +277,8 @@ int nvmft_host_behavior_setup(struct ctrl *ctrl);
 void nvmft_event(struct ctrl *ctrl, const struct nvmft_cqe *cqe);
 void nvmft_event_log(struct ctrl *ctrl, const struct nvmft_cqe *cqe);
 void nvmft_event_step(struct ctrl *ctrl);
+/* A look at all namespaces is due, as any may have changed. */
+bool nvmft_event_due(const struct ctrl *ctrl);
 /* Look at all open namespaces again; I/O to them waits meanwhile. */
 void nvmft_event_look(struct ctrl *ctrl);
 /* Any of them may have another format: I/O waits until the device was asked. */

@@ -14,8 +14,6 @@
 #define AER_TYPE(dw0) ((dw0)&7)
 #define AER_INFO(dw0) ((dw0) >> 8 & 0xff)
 #define AER_LID(dw0) ((uint8_t)((dw0) >> 16))
-#define AER_NOTICE 2u
-#define AER_NAMESPACES 0u
 
 #define LOG_SMART 0x02u
 #define LOG_CHANGED_NAMESPACES 0x04u
@@ -55,7 +53,8 @@ void nvmft_event(struct ctrl *ctrl, const struct nvmft_cqe *cqe)
 	nvmft_device_log(ctrl->dev, NVMFT_LOG_WARN,
 			 "event of the device: %s (type %" PRIu32 ", information 0x%02" PRIx32 ", log page 0x%02x)",
 			 event_name(cqe->dw0), AER_TYPE(cqe->dw0), AER_INFO(cqe->dw0), AER_LID(cqe->dw0));
-	if (AER_TYPE(cqe->dw0) == AER_NOTICE && AER_INFO(cqe->dw0) == AER_NAMESPACES)
+	/* By the log page, as is the look that ends the doubt. */
+	if (AER_LID(cqe->dw0) == LOG_CHANGED_NAMESPACES)
 		nvmft_event_doubt(ctrl);
 	ctrl->event = EVENT_TOLD;
 	ctrl->event_lid = AER_LID(cqe->dw0);
@@ -94,6 +93,13 @@ static void rest(struct ctrl *ctrl)
 }
 
 /* ---- doubt ---- */
+
+bool nvmft_event_due(const struct ctrl *ctrl)
+{
+	bool open = ctrl->event == EVENT_TOLD || ctrl->event == EVENT_READING || ctrl->event == EVENT_READ;
+
+	return ctrl->look_again || (open && ctrl->event_lid == LOG_CHANGED_NAMESPACES);
+}
 
 void nvmft_event_doubt(struct ctrl *ctrl)
 {

@@ -25,10 +25,8 @@ static int check_options(const struct nvmft_backend *backend, struct nvmft_vfio_
 	return 0;
 }
 
-/* In the controller's thread. */
-static int identify(void *arg)
+static int identify(struct vfio_nvme *vn)
 {
-	struct vfio_nvme *vn = arg;
 	int err;
 
 	if (ctrl_state(vn->ctrl) != CTRL_LIVE) {
@@ -38,7 +36,7 @@ static int identify(void *arg)
 		return -ENODEV;
 	}
 	err = nvmft_vfio_facts_read(vn->ctrl, vn->nsid, &vn->facts);
-	if (err && err != -EINVAL && err != -EOPNOTSUPP && err != -ENOENT)
+	if (facts_lost(err))
 		nvmft_ctrl_fail(vn->ctrl, "a namespace cannot be identified");
 	return err;
 }
@@ -54,6 +52,9 @@ static int add(struct vfio_nvme *vn)
 			break;
 	if (!other)
 		LIST_INSERT_HEAD(&vn->ctrl->namespaces, vn, link);
+	/* It is in the list too late to hear of it. */
+	if (nvmft_event_due(vn->ctrl))
+		ssd_doubt_raise(&vn->doubt);
 	pthread_mutex_unlock(&vn->ctrl->ns_lock);
 	if (!other)
 		return 0;
@@ -62,10 +63,14 @@ static int add(struct vfio_nvme *vn)
 	return -EBUSY;
 }
 
-/* The core is told of changes from here on; it has not asked for facts yet. */
-static int attach(struct vfio_nvme *vn)
+/*
+ * In the controller's thread, all at once: what the device tells of meanwhile is looked at after that, and finds the
+ * namespace in the list. The core is told of changes from here on; it has not asked for facts yet.
+ */
+static int attach(void *arg)
 {
-	int err = nvmft_ctrl_call(vn->ctrl, identify, vn);
+	struct vfio_nvme *vn = arg;
+	int err = identify(vn);
 
 	if (!err)
 		err = nvmft_vfio_format_take(vn);
@@ -94,7 +99,7 @@ int nvmft_vfio_nvme_open(struct nvmft_backend *backend, const void *opts)
 	vn->reservations = o.reservations;
 	for (size_t i = 0; i < o.nadmin_commands; i++)
 		nvmft_opcodes_add(&vn->admin_commands, o.admin_commands[i]);
-	err = attach(vn);
+	err = nvmft_ctrl_call(vn->ctrl, attach, vn);
 	if (err)
 		nvmft_shared_put(&vn->ctrl->shared);
 	return err;

@@ -10,6 +10,7 @@
 #include "world.h"
 
 static char logged[16384];
+static unsigned int nlogged;
 static struct world *current;
 static struct nvmft_target target;
 
@@ -23,6 +24,7 @@ static void write_log(const char *format, va_list ap)
 		len = 0;
 	vsnprintf(logged + len, sizeof(logged) - len - 1, format, ap);
 	strcat(logged, "\n");
+	nlogged++;
 }
 
 void nvmft_vlog(const struct nvmft_target *t, enum nvmft_log_level level, const char *prefix, const char *format,
@@ -49,6 +51,11 @@ void expect_log(const char *text)
 {
 	if (!strstr(logged, text))
 		fail_msg("the log has no '%s': %s", text, logged);
+}
+
+unsigned int log_lines(void)
+{
+	return nlogged;
 }
 
 nvmft_status nvmft_status_from_errno(int err)
@@ -203,8 +210,15 @@ void nvmft_ctrl_kick(struct ctrl *ctrl)
 
 int nvmft_ctrl_call(struct ctrl *ctrl, int (*fn)(void *arg), void *arg)
 {
+	int ret = fn(arg);
+
 	(void)ctrl;
-	return fn(arg);
+	for (unsigned int i = 0; i < current->steps_after_call; i++) {
+		current->m->now += MS;
+		model_step(current->m);
+		step(current);
+	}
+	return ret;
 }
 
 /* ---- the world ---- */

@@ -71,6 +71,7 @@ struct world {
 	struct ctrl *ctrl;
 	uint8_t *buffers;
 	bool kicked, stuck, ended;
+	unsigned int steps_after_call; /* that the thread gets in before its caller goes on */
 	uint64_t step_at;
 };
 
@@ -93,6 +94,7 @@ struct vfio_pair *pair0(struct world *w);
 
 /* A line of the log since the beginning has this in it. */
 void expect_log(const char *text);
+unsigned int log_lines(void);
 
 void submit_to(struct world *w, unsigned int group, unsigned int ns, struct test_io *t, enum nvmft_io_op op,
 	       uint64_t lba, uint32_t blocks, size_t at);
