@@ -131,7 +131,8 @@ struct ctrl_call {
  * @lists: a page per admin command, for PRP lists
  * @refused_again: when queues that could not be made are tried again
  * @look_again: a host's command may have changed namespaces, of which the device does not always tell
- * @look_at: when namespaces that poll groups suspect are looked at; 0: there are none
+ * @look_at: when namespaces are looked at that poll groups suspect, or of which the device would not say what has
+ *       become of them; 0: there are none
  * @complained: of admin completions that belong to nothing
  * @given_back: the device
  */

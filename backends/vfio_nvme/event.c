@@ -23,6 +23,8 @@
 
 /* A device that has many events does not fill the log of the target. */
 #define REST_NS UINT64_C(100000000)
+/* For a namespace whose device would not say what has become of it, a second apart. */
+#define MAX_LOOKS 30u
 
 /* ---- the event ---- */
 
@@ -118,13 +120,19 @@ void nvmft_event_suspect(struct vfio_nvme *vn)
 		nvmft_ctrl_kick(vn->ctrl);
 }
 
-static void look_at_suspects(struct ctrl *ctrl)
+static void look_in(struct ctrl *ctrl, uint64_t ns)
 {
-	uint64_t now = ctrl->dev->ops->now(ctrl->dev);
+	uint64_t at = ctrl->dev->ops->now(ctrl->dev) + ns;
 
-	if (atomic_exchange(&ctrl->suspected, false) && !ctrl->look_at)
-		ctrl->look_at = now + SUSPICION_NS;
-	if (!ctrl->look_at || now < ctrl->look_at)
+	if (!ctrl->look_at || at < ctrl->look_at)
+		ctrl->look_at = at;
+}
+
+static void look_when_due(struct ctrl *ctrl)
+{
+	if (atomic_exchange(&ctrl->suspected, false))
+		look_in(ctrl, SUSPICION_NS);
+	if (!ctrl->look_at || ctrl->dev->ops->now(ctrl->dev) < ctrl->look_at)
 		return;
 	ctrl->look_at = 0;
 	ctrl->look_again = true;
@@ -143,7 +151,7 @@ void nvmft_event_step(struct ctrl *ctrl)
 		else if (ctrl->event_lid == LOG_CHANGED_NAMESPACES)
 			ctrl->look_again = true; /* at all, as I/O of all was stopped */
 	}
-	look_at_suspects(ctrl);
+	look_when_due(ctrl);
 	if (ctrl->look_again) {
 		ctrl->look_again = false;
 		nvmft_event_look(ctrl);
@@ -183,6 +191,18 @@ static void tell_facts(struct ctrl *ctrl, struct vfio_nvme *vn, const struct vfi
 	vn->gone = false;
 	nvmft_vfio_facts_info(vn, facts, &info);
 	nvmft_backend_changed(vn->backend, &info);
+}
+
+/*
+ * Until there is an answer it stays what it is, and its I/O waits, but not for so long that hosts would give up. A
+ * device that never says fills neither its queue nor the log.
+ */
+static void look_later(struct ctrl *ctrl, struct vfio_nvme *vn)
+{
+	if (vn->unanswered * WATCH_NS >= IO_TIMEOUT_NS)
+		ssd_doubt_refuse(&vn->doubt);
+	if (vn->unanswered < MAX_LOOKS)
+		look_in(ctrl, WATCH_NS);
 }
 
 /* @begin: of the doubt, before the device was asked */
@@ -236,13 +256,17 @@ static void look(struct ctrl *ctrl, uint32_t nsid)
 	if (!begin_look(ctrl, nsid, &begin))
 		return;
 	err = nvmft_vfio_facts_read(ctrl, nsid, &facts);
-	if (err && err != -EINVAL && err != -EOPNOTSUPP && err != -ENOENT) {
+	if (facts_lost(err)) {
 		nvmft_ctrl_fail(ctrl, "a namespace that changed cannot be identified");
 		return;
 	}
 	pthread_mutex_lock(&ctrl->ns_lock);
 	vn = find(ctrl, nsid);
-	if (vn && err)
+	if (vn)
+		vn->unanswered = err == -EREMOTEIO ? vn->unanswered + 1 : 0;
+	if (vn && err == -EREMOTEIO)
+		look_later(ctrl, vn);
+	else if (vn && err)
 		tell_gone(vn);
 	else if (vn)
 		judge(ctrl, vn, &facts, begin);

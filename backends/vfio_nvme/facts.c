@@ -19,6 +19,11 @@
 
 #define LOG_EFFECTS 0x05u
 
+#define STATUS_CODE 0x7ff
+#define STATUS_INVALID_OPCODE 0x01
+#define STATUS_INVALID_FIELD 0x02
+#define STATUS_INVALID_NAMESPACE 0x0b
+
 /* What is moved without being looked at: not more than this. */
 #define META_BYTES (128u << 10)
 
@@ -44,7 +49,32 @@ static int refused(const struct reading *r, int err, const char *why)
 	return err;
 }
 
-/* What older devices do not know. Return: 0; -errno; above 0 a status. */
+/*
+ * What a device answers that has no such thing: anything that it would say again. Other errors are of the moment, such
+ * as Namespace Not Ready, and say nothing about the namespace: what was known of it stays as it is.
+ */
+static bool is_refusal(int status)
+{
+	int code = status & STATUS_CODE;
+
+	return status & NVMFT_STATUS_DNR || code == STATUS_INVALID_OPCODE || code == STATUS_INVALID_FIELD ||
+	       code == STATUS_INVALID_NAMESPACE;
+}
+
+static int unanswered(const struct reading *r, int status)
+{
+	nvmft_device_log(r->ctrl->dev, NVMFT_LOG_ERROR,
+			 "nsid: the device answers status 0x%x when it is asked about namespace %" PRIu32,
+			 (unsigned int)status & STATUS_CODE, r->nsid);
+	return -EREMOTEIO;
+}
+
+static int answer(const struct reading *r, int err)
+{
+	return err <= 0 || is_refusal(err) ? err : unanswered(r, err);
+}
+
+/* What older devices do not know. Return: 0; -errno; above 0 a status of refusal. */
 static int ask(const struct reading *r, uint8_t cns, uint8_t csi, uint32_t nsid)
 {
 	struct nvmft_sqe sqe = {
@@ -57,7 +87,7 @@ static int ask(const struct reading *r, uint8_t cns, uint8_t csi, uint32_t nsid)
 
 	memset(r->ctrl->page.base, 0, NVME_PAGE);
 	memcpy(sqe.dptr, &prp1, sizeof(prp1));
-	return nvmft_admin_command(r->ctrl, &sqe, NULL);
+	return answer(r, nvmft_admin_command(r->ctrl, &sqe, NULL));
 }
 
 /* Devices before NVMe 1.3 lack the list: then there are no identifiers but those of Identify Namespace. */
@@ -89,6 +119,8 @@ static int read_namespace(const struct reading *r)
 		return err;
 	/* The page is used for what comes next. */
 	memcpy(&id, r->ctrl->page.base, sizeof(id));
+	if (err && (err & STATUS_CODE) != STATUS_INVALID_NAMESPACE)
+		return unanswered(r, err);
 	err = err ? -ENOENT : nvmft_ssd_take_ns(r->facts, &id, why);
 	if (err == -ENOENT) {
 		(void)complain(r, "does not exist");
@@ -122,7 +154,7 @@ static int read_effects(const struct reading *r)
 
 	memset(r->ctrl->page.base, 0, NVME_PAGE);
 	memcpy(sqe.dptr, &prp1, sizeof(prp1));
-	err = nvmft_admin_command(r->ctrl, &sqe, NULL);
+	err = answer(r, nvmft_admin_command(r->ctrl, &sqe, NULL));
 	if (!err)
 		nvmft_ssd_take_effects(r->facts, r->ctrl->page.base);
 	return err < 0 ? err : 0;

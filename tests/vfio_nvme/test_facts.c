@@ -15,6 +15,10 @@
 #include "vfio_nvme.h"
 
 #define INVALID_FIELD 0x02
+#define INTERNAL_ERROR 0x06
+#define INVALID_NAMESPACE 0x0b
+#define NOT_READY 0x82
+#define DNR 0x4000
 #define LBAF 21 /* needs both halves of the index */
 
 /* ---- a device that answers ---- */
@@ -27,9 +31,9 @@ struct pages {
 	struct nvme_zns_id_ns zns_ns;
 	struct nvme_zns_id_ctrl zns_ctrl;
 	struct nvme_cmd_effects_log effects;
-	bool no_ns;
 	bool old; /* knows Identify Namespace only */
 	int fails_at, asked;
+	int fails_with; /* 0: it does not answer */
 	uint8_t behavior[512];
 	unsigned int behaviors;
 };
@@ -59,7 +63,7 @@ void nvmft_device_log(const struct device *dev, enum nvmft_log_level level, cons
 static const void *identify_page(const struct pages *p, uint8_t cns, uint8_t csi)
 {
 	if (cns == 0)
-		return p->no_ns ? NULL : &p->ns;
+		return &p->ns;
 	if (p->old)
 		return NULL;
 	if (cns == 3)
@@ -78,7 +82,7 @@ int nvmft_admin_command(struct ctrl *ctrl, const struct nvmft_sqe *sqe, uint32_t
 
 	(void)dw0;
 	if (++p->asked == p->fails_at)
-		return -ETIMEDOUT;
+		return p->fails_with ? p->fails_with : -ETIMEDOUT;
 	if (sqe->opcode == nvme_admin_identify)
 		from = identify_page(p, (uint8_t)le32toh(sqe->cdw10), (uint8_t)(le32toh(sqe->cdw11) >> 24));
 	else if (sqe->opcode == nvme_admin_get_log_page && le32toh(sqe->cdw10) == (5 | 1023 << 16))
@@ -224,8 +228,6 @@ static void test_refuses_blocks(void **state)
 	refuses(f, "blocks of bytes, as a power of two: 10, which");
 	f->pages.ns.nsze = 0;
 	assert_int_equal(read_facts(f), -ENOENT);
-	f->pages.no_ns = true;
-	assert_int_equal(read_facts(f), -ENOENT);
 }
 
 static void test_old_device(void **state)
@@ -256,6 +258,44 @@ static void test_silent_device(void **state)
 	f->pages.asked = 0;
 	f->pages.fails_at = 8;
 	assert_int_equal(read_facts(f), 0);
+}
+
+static int fail_at(struct fixture *f, int at, int with)
+{
+	f->pages.asked = 0;
+	f->pages.fails_at = at;
+	f->pages.fails_with = with;
+	return read_facts(f);
+}
+
+/* The second question is Identify Namespace. */
+static void test_only_some_errors_say_that_it_does_not_exist(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(fail_at(f, 2, INVALID_NAMESPACE), -ENOENT);
+	assert_int_equal(fail_at(f, 2, DNR | INVALID_NAMESPACE), -ENOENT);
+	assert_int_equal(fail_at(f, 2, NOT_READY), -EREMOTEIO);
+	assert_non_null(strstr(last_log, "status 0x82"));
+	assert_int_equal(fail_at(f, 2, DNR | INTERNAL_ERROR), -EREMOTEIO);
+	assert_int_equal(fail_at(f, 2, INVALID_FIELD), -EREMOTEIO);
+	/* Status code type 1. */
+	assert_int_equal(fail_at(f, 2, 0x10b), -EREMOTEIO);
+}
+
+/* Else a device that is busy would seem to be one that knows less, and its namespace one of another format. */
+static void test_error_of_the_moment(void **state)
+{
+	struct fixture *f = *state;
+
+	zoned(f);
+	protect(f, 1, 8, 0, 0);
+	for (int at = 1; at <= 7; at++) {
+		assert_int_equal(fail_at(f, at, NOT_READY), -EREMOTEIO);
+		assert_int_equal(fail_at(f, at, INTERNAL_ERROR), -EREMOTEIO);
+	}
+	for (int at = 3; at <= 4; at++)
+		assert_int_equal(fail_at(f, at, DNR | INTERNAL_ERROR), 0);
 }
 
 /* ---- metadata ---- */
@@ -390,6 +430,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_plain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refuses_blocks, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_only_some_errors_say_that_it_does_not_exist, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_error_of_the_moment, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_old_device, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_silent_device, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_memory_for_metadata, setup, teardown),
