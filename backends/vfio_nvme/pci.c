@@ -102,7 +102,7 @@ static unsigned int count_interrupts(const struct vfio *vfio, uint32_t index)
 	return nvmft_sys_ioctl(vfio->fd, VFIO_DEVICE_GET_IRQ_INFO, &info) < 0 ? 0 : info.count;
 }
 
-/* Return: 0; -errno, logged; above 0: only so many are to be had, and none is set. */
+/* Return: 0; -ENOSPC: there are none; -errno, logged; above 0: only so many are to be had, and none is set. */
 static int set_interrupts(const struct vfio *vfio, uint32_t index, const int *fds, unsigned int n)
 {
 	size_t len = n * sizeof(*fds);
@@ -119,8 +119,8 @@ static int set_interrupts(const struct vfio *vfio, uint32_t index, const int *fd
 	err = nvmft_sys_ioctl(vfio->fd, VFIO_DEVICE_SET_IRQS, set);
 	free(set);
 	/* Not all kernels say how many. */
-	if (err == -ENOSPC && n > 1)
-		return (int)(n / 2);
+	if (err == -ENOSPC)
+		return n > 1 ? (int)(n / 2) : err;
 	return err < 0 ? nvmft_vfio_failed(vfio, err, "interrupts") : err;
 }
 
@@ -146,6 +146,12 @@ static int make_vectors(struct vfio *vfio, unsigned int n)
 	return 0;
 }
 
+static void drop_vectors(struct device *dev, unsigned int left)
+{
+	while (dev->nvectors > left)
+		close(dev->vectors[--dev->nvectors]);
+}
+
 /* All at once: older kernels cannot add one later. A machine may have fewer left than the device. */
 static int enable_vectors(struct vfio *vfio, unsigned int most)
 {
@@ -160,11 +166,14 @@ static int enable_vectors(struct vfio *vfio, unsigned int most)
 		return err;
 	err = set_interrupts(vfio, VFIO_PCI_MSIX_IRQ_INDEX, dev->vectors, dev->nvectors);
 	while (err > 0 && (unsigned int)err < dev->nvectors) {
-		while (dev->nvectors > (unsigned int)err)
-			close(dev->vectors[--dev->nvectors]);
+		drop_vectors(dev, (unsigned int)err);
 		err = set_interrupts(vfio, VFIO_PCI_MSIX_IRQ_INDEX, dev->vectors, dev->nvectors);
 	}
-	return err > 0 ? nvmft_vfio_complain(vfio, -ENOSPC, "interrupts: the kernel has none left") : err;
+	if (!err || (err < 0 && err != -ENOSPC))
+		return err;
+	nvmft_device_log(dev, NVMFT_LOG_WARN, "the kernel has no interrupts left for it: it is polled");
+	drop_vectors(dev, 0);
+	return 0;
 }
 
 /* One of VFIO's own interrupts, by which it tells of something; not all kernels and devices have them. */
@@ -177,7 +186,7 @@ static int enable_notice(struct vfio *vfio, uint32_t index, int *fd)
 	err = make_eventfd(vfio, EFD_NONBLOCK, fd);
 	if (!err)
 		err = set_interrupts(vfio, index, fd, 1);
-	return err > 0 ? -ENOSPC : err;
+	return err > 0 || err == -ENOSPC ? nvmft_vfio_failed(vfio, -ENOSPC, "interrupts") : err;
 }
 
 /* ---- beginning and end ---- */

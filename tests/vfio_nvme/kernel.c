@@ -634,7 +634,7 @@ static int set_irqs(struct kernel_function *fn, const struct vfio_irq_set *set)
 	assert_int_equal(set->flags, VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER);
 	assert_true(set->index < 5 && set->argsz == sizeof(*set) + set->count * sizeof(int));
 	if (set->index == VFIO_PCI_MSIX_IRQ_INDEX && set->count > the->vectors)
-		return the->vectors_untold ? -ENOSPC : (int)the->vectors;
+		return the->vectors_untold || !the->vectors ? -ENOSPC : (int)the->vectors;
 	fn->nfds[set->index] = set->count;
 	memcpy(fn->fds[set->index], set->data, (set->count < 4 ? set->count : 4) * sizeof(int));
 	return 0;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "machine.h"
+#include "vfio.h"
 
 static bool told(int fd)
 {
@@ -99,6 +100,34 @@ static void test_fewer_vectors_are_left_and_nobody_says_how_many(void **state)
 	assert_int_equal(dev->nvectors, 2);
 	kernel_tells(0, VFIO_PCI_MSIX_IRQ_INDEX, 1);
 	assert_true(told(dev->vectors[1]));
+	close_device(dev);
+}
+
+/* A function that does not do what it is told: the file appends all that is written to it. */
+static void test_bus_mastering_that_stays_on(void **state)
+{
+	struct device *dev = must_open(ONE, NVMFT_VFIO_TYPE1);
+	int fd = ((struct vfio *)(void *)dev)->fd;
+
+	(void)state;
+	assert_int_equal(dev->ops->bus_master(dev, true), 0);
+	assert_int_equal(fcntl(fd, F_SETFL, O_APPEND), 0);
+	assert_int_equal(dev->ops->bus_master(dev, false), -EIO);
+	assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
+	assert_int_equal(dev->ops->bus_master(dev, false), 0);
+	close_device(dev);
+}
+
+/* The driver polls what has no interrupts. */
+static void test_no_vectors_are_left(void **state)
+{
+	struct device *dev;
+
+	(void)state;
+	kernel.vectors = 0;
+	dev = must_open(ONE, NVMFT_VFIO_TYPE1);
+	assert_int_equal(dev->nvectors, 0);
+	expect_log("it is polled");
 	close_device(dev);
 }
 
@@ -328,6 +357,8 @@ int main(void)
 		TEST(test_vectors_can_be_waited_for),
 		TEST(test_fewer_vectors_are_left),
 		TEST(test_fewer_vectors_are_left_and_nobody_says_how_many),
+		TEST(test_no_vectors_are_left),
+		TEST(test_bus_mastering_that_stays_on),
 		TEST(test_close_leaves_no_descriptor),
 		TEST(test_unplug_and_errors_are_told),
 		TEST(test_no_address),
