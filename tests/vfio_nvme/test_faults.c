@@ -330,6 +330,30 @@ static void test_not_ready_is_not_gone(void **state)
 
 static unsigned int asked;
 
+static uint16_t count_all(struct model *m, const struct nvmft_sqe *sqe, uint8_t *page)
+{
+	(void)m;
+	(void)page;
+	asked += sqe->opcode == nvme_admin_identify && !(uint8_t)le32toh(sqe->cdw10);
+	return 0;
+}
+
+/* A device that names one namespace as often as fits keeps nobody waiting for long. */
+static void test_changes_out_of_order(void **state)
+{
+	struct world *w = *state;
+
+	w->m->identify = count_all;
+	asked = 0;
+	for (unsigned int i = 0; i < 1024; i++)
+		((uint32_t *)(void *)w->m->log)[i] = htole32(1);
+	w->m->blocks[0] = 800;
+	model_event(w->m, CHANGED_NAMESPACES);
+	run_for(w, 3 * SECOND);
+	assert_int_equal(asked, 1);
+	assert_int_equal(w->ns[0].info.blocks, 800);
+}
+
 static uint16_t count(struct model *m, const struct nvmft_sqe *sqe, uint8_t *page)
 {
 	uint16_t status = refuse(m, sqe, page);
@@ -640,6 +664,7 @@ int main(void)
 		TEST(test_not_ready_is_not_gone, setup_open),
 		TEST(test_device_that_never_says, setup_open),
 		TEST(test_open_what_is_not_ready, setup),
+		TEST(test_changes_out_of_order, setup_open),
 		TEST(test_dma_that_cannot_be_turned_off, setup_open),
 		TEST(test_dma_that_cannot_be_turned_off_at_close, setup_open),
 		TEST(test_unplug_of_what_was_given_back, setup_open),
