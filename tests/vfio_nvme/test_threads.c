@@ -98,6 +98,7 @@ static struct ns namespaces[NAMESPACES];
 static struct group groups[GROUPS];
 static atomic_uint told, told_gone;
 static atomic_bool stop_device, gone;
+static atomic_bool churn; /* all channels of a group close now and then, and with them its queue */
 
 static uint64_t clock_now(void)
 {
@@ -434,6 +435,22 @@ static bool pass(struct group *g)
 	return busy;
 }
 
+/* Those that drain close and open again when they are all empty: one while the other one goes on, or both. */
+static void come_and_go(struct group *g)
+{
+	for (unsigned int n = 0; n < NAMESPACES; n++)
+		if (g->places[n].drain && g->places[n].open)
+			return;
+	for (unsigned int n = 0; n < NAMESPACES; n++)
+		if (g->places[n].drain)
+			close_place(&g->places[n]);
+	for (unsigned int n = 0; n < NAMESPACES; n++) {
+		if (g->places[n].drain)
+			open_place(g, n);
+		g->places[n].drain = false;
+	}
+}
+
 static void *run_group(void *arg)
 {
 	struct group *g = arg;
@@ -442,14 +459,11 @@ static void *run_group(void *arg)
 	for (unsigned int n = 0; n < NAMESPACES; n++)
 		open_place(g, n);
 	while (pass(g)) {
-		/* A channel that closes and opens again while the other one goes on. */
-		if (++passes % 100 == 0)
+		if (++passes % 100 == 0) {
+			g->places[0].drain = atomic_load(&churn);
 			g->places[1].drain = true;
-		if (g->places[1].drain && !g->places[1].open) {
-			close_place(&g->places[1]);
-			open_place(g, 1);
-			g->places[1].drain = false;
 		}
+		come_and_go(g);
 	}
 	for (unsigned int n = 0; n < NAMESPACES; n++)
 		close_place(&g->places[n]);
@@ -539,6 +553,7 @@ static int setup(void **state)
 		model->dev.vectors[i] = eventfd(0, EFD_NONBLOCK);
 	atomic_store(&stop_device, false);
 	atomic_store(&gone, false);
+	atomic_store(&churn, false);
 	atomic_store(&told, 0);
 	atomic_store(&told_gone, 0);
 	return pthread_create(&device_thread, NULL, device, NULL);
@@ -574,13 +589,10 @@ static void test_all_at_once(void **state)
 	assert_int_equal(atomic_load(&told_gone), 0);
 }
 
-static void test_resets_and_changes(void **state)
+static void reset_twice(void)
 {
 	unsigned int enables;
 
-	(void)state;
-	open_all();
-	start_groups();
 	for (unsigned int i = 0; i < 2; i++) {
 		sleep_ms(30);
 		pthread_mutex_lock(&model_lock);
@@ -597,9 +609,29 @@ static void test_resets_and_changes(void **state)
 		assert_int_equal(model->enables, enables + 1);
 		pthread_mutex_unlock(&model_lock);
 	}
+}
+
+static void test_resets_and_changes(void **state)
+{
+	(void)state;
+	open_all();
+	start_groups();
+	reset_twice();
 	assert_int_equal(end_groups(), 0);
 	close_all();
 	assert_int_equal(atomic_load(&told), 2);
+}
+
+static void test_queues_come_and_go_during_resets(void **state)
+{
+	(void)state;
+	atomic_store(&churn, true);
+	open_all();
+	start_groups();
+	reset_twice();
+	assert_int_equal(end_groups(), 0);
+	close_all();
+	assert_int_equal(atomic_load(&told_gone), 0);
 }
 
 static void test_unplug(void **state)
@@ -626,6 +658,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_all_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_resets_and_changes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_queues_come_and_go_during_resets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unplug, setup, teardown),
 	};
 
