@@ -272,6 +272,38 @@ static void test_change_while_it_opens(void **state)
 	assert_int_equal(w->ns[0].info.blocks, 77);
 }
 
+/* It is formatted the moment after. */
+static uint16_t format(struct model *m, const struct nvmft_sqe *sqe, uint8_t *page)
+{
+	(void)page;
+	if (sqe->opcode != nvme_admin_identify || (uint8_t)le32toh(sqe->cdw10) || m->ms)
+		return 0;
+	m->ms = 8;
+	model_event(m, CHANGED_NAMESPACES);
+	return 0;
+}
+
+/* The event was told before the namespace was there: its doubt holds for it, too. */
+static void test_io_waits_for_a_change_while_it_opens(void **state)
+{
+	struct world *w = *state;
+	struct test_io t;
+
+	assert_int_equal(world_open(w, DEPTH), 0);
+	run_for(w, MS);
+	w->m->identify = format;
+	assert_int_equal(world_open_ns(w, 1, DEPTH), 0);
+	assert_int_equal(world_open_channel(w, 0, 1), 0);
+	submit_to(w, 0, 1, &t, NVMFT_IO_READ, 0, 1, 0);
+	nvmft_vfio_flush(channel0(w));
+	model_step(w->m);
+	assert_int_equal(w->m->io_commands, 0);
+	run_for(w, SECOND);
+	expect(&t, NOT_READY);
+	assert_true(w->ns[1].gone);
+	assert_int_equal(w->m->io_commands, 0);
+}
+
 static uint16_t vanish(struct model *m, const struct nvmft_sqe *sqe, uint8_t *page)
 {
 	const uint64_t one = 1;
@@ -373,6 +405,74 @@ static void test_device_that_never_says(void **state)
 	run_for(w, 100 * SECOND);
 	assert_int_equal(w->ns[0].told, 0);
 	assert_int_equal(asked, 30);
+}
+
+/* Its format may be another one, of which nobody knows. */
+static void test_io_waits_for_an_answer(void **state)
+{
+	struct world *w = *state;
+	struct test_io t, u;
+
+	w->m->identify = refuse;
+	identify_status = NOT_READY;
+	change(w);
+	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
+	run_for(w, 5 * SECOND);
+	assert_int_equal(t.done, 0);
+	identify_status = 0;
+	run_for(w, 2 * SECOND);
+	expect(&t, 0);
+	identify_status = NOT_READY;
+	change(w);
+	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
+	w->m->ms = 8;
+	identify_status = 0;
+	run_for(w, 2 * SECOND);
+	expect(&t, NOT_READY);
+	assert_true(w->ns[0].gone);
+	submit(w, &u, NVMFT_IO_READ, 0, 1, 0);
+	expect(&u, NOT_READY);
+	assert_int_equal(w->m->io_commands, 1);
+}
+
+/* Hosts would take their controller for dead. */
+static void test_io_does_not_wait_for_ever(void **state)
+{
+	struct world *w = *state;
+	struct test_io t;
+
+	w->m->identify = refuse;
+	identify_status = NOT_READY;
+	change(w);
+	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
+	run_for(w, 10 * SECOND);
+	assert_int_equal(t.done, 0);
+	run_for(w, 5 * SECOND);
+	expect(&t, NOT_READY);
+	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
+	expect(&t, NOT_READY);
+	assert_int_equal(w->ns[0].told, 0);
+	identify_status = 0;
+	run_for(w, 2 * SECOND);
+	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
+	pass(w);
+	expect(&t, 0);
+}
+
+/* What is planned for later does not delay what has to be known at once. */
+static void test_change_while_an_answer_is_awaited(void **state)
+{
+	struct world *w = *state;
+
+	w->m->identify = refuse;
+	identify_status = NOT_READY;
+	change(w);
+	run_for(w, 300 * MS);
+	identify_status = 0;
+	w->m->blocks[0] = 900;
+	model_event(w->m, CHANGED_NAMESPACES);
+	run_for(w, 120 * MS);
+	assert_int_equal(w->ns[0].info.blocks, 900);
 }
 
 static void test_open_what_is_not_ready(void **state)
@@ -660,9 +760,13 @@ int main(void)
 		TEST(test_unanswered_abort_of_a_queue_that_closes, setup_open),
 		TEST(test_unanswered_log_resets, setup_open),
 		TEST(test_change_while_it_opens, setup),
+		TEST(test_io_waits_for_a_change_while_it_opens, setup),
 		TEST(test_unplug_while_it_opens, setup),
 		TEST(test_not_ready_is_not_gone, setup_open),
 		TEST(test_device_that_never_says, setup_open),
+		TEST(test_io_waits_for_an_answer, setup_open),
+		TEST(test_io_does_not_wait_for_ever, setup_open),
+		TEST(test_change_while_an_answer_is_awaited, setup_open),
 		TEST(test_open_what_is_not_ready, setup),
 		TEST(test_changes_out_of_order, setup_open),
 		TEST(test_dma_that_cannot_be_turned_off, setup_open),
