@@ -309,6 +309,45 @@ verify_all_wait() {
 		cat "of-${f#*:}.out"
 	done
 }
+# verify_while_start DISKS: verify on each of them over and over, until verify_while_end, which gives the verdict
+verify_while_start() {
+	local d
+	rm -f over
+	FIOS=
+	for d; do
+		mkdir -p "of-${d##*/}"
+		(set +x; cd "of-${d##*/}"; until [ -e ../over ]; do verify $d --size=1m; done) > "of-${d##*/}.out" 2>&1 &
+		FIOS="$FIOS $!:${d##*/}"
+	done
+}
+verify_while_end() {
+	: > over
+	verify_all_wait
+}
+# does_more_io DISK: what is under way goes on
+does_more_io() {
+	local before
+	before=$(awk '{ print $1 + $5 }' "/sys/block/${1#/dev/}/stat")
+	within 60 "I/O on $1" does_io $1 $((before + 100))
+}
+# load_start DISK: writes until one fails, which load_fails waits for. Of a disk that is gone reads find its end instead, which
+# is no error.
+load_start() {
+	fio --name=load --filename=$1 --ioengine=io_uring --direct=1 --rw=randwrite --bs=4k --size=8m --iodepth=16 \
+		--time_based --runtime=3600 > load.out 2>&1 &
+	LOAD=$!
+}
+load_over() { ! kill -0 $LOAD; }
+load_fails() {
+	within 60 "the load has ended" load_over
+	has "its errors" "$(cat load.out)" "err= *(5|6|19|28|121)"
+}
+# plug_in: NVMFT-HOT, which is alone behind its root port, unless it is there
+plug_in() {
+	[ ! -e /sys/bus/pci/devices/0000:01:00.0 ] || return 0
+	host qmp device_add driver=nvme id=hot bus=port1 serial=NVMFT-HOT mdts=5 drive=hot || :
+	echo 1 > /sys/bus/pci/rescan
+}
 
 # ---- instructions, counted by single steps
 
