@@ -8,13 +8,10 @@
 
 #include "vfio_nvme.h"
 
-/*
- * Of a zoned namespace writes go one after the other, and metadata needs more than a range and a buffer. All else of
- * two pages is one command, as no MDTS is less.
- */
+/* Metadata needs more than a range and a buffer. All else of two pages is one command, as no MDTS is less. */
 static bool has_short_way(const struct vfio_format *format)
 {
-	return !format->pi_type && !format->meta && format->csi == CSI_NVM &&
+	return !format->pi_type && !format->meta &&
 	       (uint64_t)format->limits.data << format->shift >= SHORT_PAGES * NVME_PAGE;
 }
 
