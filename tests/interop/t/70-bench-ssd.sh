@@ -23,7 +23,7 @@ for depth in 1 32; do
 done
 # Of the raw loop's instructions, in percent, for batches of 32: measured, and some for other compilers.
 case $(head -n 1 counted | jq .assertions) in
-true) URING_LIMIT=120 VFIO_LIMIT=145 ;;
+true) URING_LIMIT=120 VFIO_LIMIT=140 ;;
 *) URING_LIMIT=115 VFIO_LIMIT=130 ;;
 esac
 not_above "io_uring, depth 32" $uring_32 $URING_LIMIT
