@@ -603,12 +603,12 @@ static __attribute__((noinline)) void submit_any(struct ng_channel *ch, struct n
 
 /* ---- the short way ---- */
 
-/* Of a zoned namespace writes go one after the other, and metadata needs more than a range and a buffer. */
+/* Metadata needs more than a range and a buffer. A buffer may begin anywhere in its first page. */
 static uint32_t short_bytes(const struct ng_backend *ng)
 {
 	uint64_t pages = (uint64_t)(ng->max_pages - 1) * PAGE_BYTES;
 
-	if (ng->facts.csi != 0 || ng->facts.metadata || ng->facts.pi.type || !ng->max_pages)
+	if (ng->facts.metadata || ng->facts.pi.type || !ng->max_pages)
 		return 0;
 	return pages < ng->max_bytes ? (uint32_t)pages : ng->max_bytes;
 }

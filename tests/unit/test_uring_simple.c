@@ -196,28 +196,6 @@ static void test_two_buffers(void **state)
 	assert_long(f);
 }
 
-static uint32_t short_bytes_of(struct fixture *f)
-{
-	nvmft_ng_short_init(&f->ch);
-	return f->ch.short_bytes;
-}
-
-/* What has metadata or protection information, or zones, needs more. */
-static void test_formats(void **state)
-{
-	struct fixture *f = *state;
-
-	assert_int_equal(short_bytes_of(f), 65536);
-	f->ng.max_pages = 5;
-	assert_int_equal(short_bytes_of(f), 16384);
-	f->ng.facts.pi.type = 1;
-	assert_int_equal(short_bytes_of(f), 0);
-	f->ng.facts = (struct ssd_facts){.metadata = 8};
-	assert_int_equal(short_bytes_of(f), 0);
-	f->ng.facts = (struct ssd_facts){.csi = 2};
-	assert_int_equal(short_bytes_of(f), 0);
-}
-
 static void test_doubt(void **state)
 {
 	struct fixture *f = *state;
@@ -235,6 +213,33 @@ static void test_compare(void **state)
 
 	f->io.op = NVMFT_IO_COMPARE;
 	assert_long(f);
+}
+
+/* What is always one command, wherever its buffer is. */
+static void test_limits(void **state)
+{
+	struct fixture *f = *state;
+
+	f->ng.max_bytes = 65536;
+	f->ng.max_pages = 17;
+	nvmft_ng_short_init(&f->ch);
+	assert_int_equal(f->ch.short_bytes, 65536);
+	f->ng.max_pages = 16;
+	nvmft_ng_short_init(&f->ch);
+	assert_int_equal(f->ch.short_bytes, 15 * 4096);
+	f->ng.max_pages = 1;
+	nvmft_ng_short_init(&f->ch);
+	assert_int_equal(f->ch.short_bytes, 0);
+	f->ng.max_pages = 0;
+	nvmft_ng_short_init(&f->ch);
+	assert_int_equal(f->ch.short_bytes, 0);
+	f->ng.max_pages = 17;
+	f->ng.facts.metadata = 8;
+	nvmft_ng_short_init(&f->ch);
+	assert_int_equal(f->ch.short_bytes, 0);
+	f->ng.facts = (struct ssd_facts){.pi = {.type = 1}};
+	nvmft_ng_short_init(&f->ch);
+	assert_int_equal(f->ch.short_bytes, 0);
 }
 
 static void test_ring_full(void **state)
@@ -342,9 +347,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_registered_buffer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_long, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_buffers, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_formats, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_doubt, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_compare, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ring_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_around_the_ring, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_same_as_the_long_way, setup, teardown),
