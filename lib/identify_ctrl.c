@@ -83,6 +83,7 @@ static void admin_part(struct nvme_id_ctrl *id, const struct nvmft_ctrl *ctrl)
 	id->frmw = FRMW_ONE_READ_ONLY_SLOT;
 	id->lpa = NVME_CTRL_LPA_SMART_PER_NS | NVME_CTRL_LPA_CMD_EFFECTS | NVME_CTRL_LPA_EXTENDED;
 	id->elpe = CTRL_ERROR_LOG_ENTRIES - 1;
+	id->sanicap = htole32(nvmft_offers_sanicap(ctrl));
 	id->wctemp = htole16(ADMIN_WCTEMP_K);
 	id->cctemp = htole16(ADMIN_CCTEMP_K);
 }

@@ -126,3 +126,18 @@ uint8_t nvmft_offers_zasl(const struct nvmft_ctrl *ctrl)
 	}
 	return zasl;
 }
+
+/* What all that take Sanitize can do. */
+uint32_t nvmft_offers_sanicap(const struct nvmft_ctrl *ctrl)
+{
+	uint32_t sanicap = UINT32_MAX;
+
+	for (uint32_t i = 0; ctrl->sv && i < ctrl->sv->nns; i++) {
+		const struct nvmft_backend_info *info = &ctrl->sv->ns[i].info;
+
+		if (counts(ctrl->admin, &ctrl->sv->ns[i], -1) &&
+		    nvmft_opcodes_has(&info->admin_commands, NVMFT_ADMIN_SANITIZE))
+			sanicap &= info->sanitize;
+	}
+	return sanicap == UINT32_MAX ? 0 : sanicap;
+}

@@ -151,7 +151,7 @@ static void pass_start(struct request *req)
 	if (pass_find(req)->fua && nvmft_io_durable(req))
 		req->pub.sqe.cdw12 |= htole32(RW_FUA);
 	req->io.op = NVMFT_IO_COMMAND;
-	req->io.flags = pass_of_admin(req) ? NVMFT_IO_ADMIN : 0;
+	req->io.flags = pass_of_admin(req) ? NVMFT_IO_ADMIN | req->arg : 0;
 	req->io.sqe = &req->pub.sqe;
 	req->next = pass_end;
 	nvmft_channel_submit(req);
@@ -177,6 +177,36 @@ static void pass_execute(struct request *req)
 		pass_start(req);
 }
 
+/* What it protects is the device as a whole: hosts name no namespace. */
+static bool pass_without_ns(const struct request *req)
+{
+	uint8_t opcode = req->pub.sqe.opcode;
+
+	return pass_of_admin(req) && !req->pub.sqe.nsid &&
+	       (opcode == NVMFT_ADMIN_SECURITY_SEND || opcode == NVMFT_ADMIN_SECURITY_RECEIVE);
+}
+
+/* The one namespace that takes the command; of several nobody knows which device is meant. */
+static void pass_choose_ns(struct request *req)
+{
+	const struct nvmft_queue *queue = req->pub.queue;
+	const struct ns_view *found = NULL;
+
+	for (uint32_t i = 0; queue->sv && i < queue->sv->nns; i++) {
+		const struct ns_view *nsv = &queue->sv->ns[i];
+
+		if (!nvmft_queue_sees(queue, nsv) || !pass_taken(req, &nsv->info))
+			continue;
+		if (found)
+			return;
+		found = nsv;
+	}
+	if (!found)
+		return;
+	req->pub.sqe.nsid = htole32(found->nsid);
+	req->arg = NVMFT_IO_NO_NSID;
+}
+
 nvmft_status nvmft_pass_parse(struct request *req)
 {
 	const struct pass_cmd *cmd = pass_find(req);
@@ -185,6 +215,9 @@ nvmft_status nvmft_pass_parse(struct request *req)
 
 	if (!cmd)
 		return req_error(req, SC_DNR(INVALID_OPCODE), SQE_LOC(opcode));
+	req->arg = 0;
+	if (pass_without_ns(req))
+		pass_choose_ns(req);
 	status = pass_check(req, cmd, &len);
 	if (status)
 		return status;

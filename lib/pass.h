@@ -59,10 +59,11 @@ struct nvmft_opcodes nvmft_offers_io(const struct nvmft_queue *queue, int csi);
 /* Write Zeroes of this command set: the core does it in a backend's place, but not in zones. */
 bool nvmft_offers_write_zeroes(const struct nvmft_queue *queue, uint8_t csi);
 struct nvmft_opcodes nvmft_offers_admin(const struct nvmft_queue *queue);
-/* Bits of ONCS, OACS and OCFS, and ZASL. */
+/* Bits of ONCS, OACS, OCFS and SANICAP, and ZASL. */
 uint16_t nvmft_offers_oncs(const struct nvmft_ctrl *ctrl);
 uint16_t nvmft_offers_oacs(const struct nvmft_ctrl *ctrl);
 uint16_t nvmft_offers_ocfs(const struct nvmft_ctrl *ctrl);
 uint8_t nvmft_offers_zasl(const struct nvmft_ctrl *ctrl);
+uint32_t nvmft_offers_sanicap(const struct nvmft_ctrl *ctrl);
 
 #endif

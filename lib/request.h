@@ -37,7 +37,7 @@ struct request {
 	bool want_bounce;         /* set by parse: @iov_bounce is to be granted too, as long as the data */
 	uint16_t error_loc; /* SQE_LOC() of the field at fault, or NO_LOC */
 	uint16_t step;      /* where an emulation or a multi-part command stands */
-	uint32_t arg;       /* and how far */
+	uint32_t arg;       /* and how far; of a command that is passed on: more io.flags */
 	void (*execute)(struct request *req);
 	void (*next)(struct request *req); /* after the current io, with req->io.status; NULL: the command is complete */
 	struct request *hash_next;

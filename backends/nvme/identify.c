@@ -64,6 +64,7 @@ static uint32_t to_u32(uint64_t value)
 
 void nvmft_ssd_take_ctrl(struct ssd_ctrl *ctrl, const struct nvme_id_ctrl *id)
 {
+	ctrl->sanicap = le32toh(id->sanicap);
 	ctrl->oncs = le16toh(id->oncs);
 	ctrl->ocfs = le16toh(id->ocfs);
 	ctrl->mdts = id->mdts;

@@ -18,8 +18,7 @@
 #define SSD_STATUS_KEPT ((nvmft_status)0x47ff)
 
 #define SSD_ADMIN_FORMAT 0x80u
-#define SSD_ADMIN_SECURITY_SEND 0x81u
-#define SSD_ADMIN_SECURITY_RECEIVE 0x82u
+#define SSD_ADMIN_SANITIZE 0x84u
 
 /* Optional commands (ONCS of Identify Controller). */
 #define SSD_ONCS_COMPARE (1u << 0)
@@ -64,11 +63,12 @@ struct ssd_pi {
 
 /*
  * struct ssd_ctrl - what the controller says of itself, as far as namespaces depend on it
- * @mdts, @fna: as Identify has them
+ * @sanicap, @oncs, @ocfs, @mdts, @fna: as Identify has them
  * @awun, @awupf, @acwu: 0's based
  * @extended_formats: it has formats with guards of 32 or 64 bits or storage tags (CTRATT.ELBAS), and tells of them
  */
 struct ssd_ctrl {
+	uint32_t sanicap;
 	uint16_t oncs;
 	uint16_t ocfs;
 	uint16_t awun, awupf, acwu;

@@ -112,6 +112,8 @@ void nvmft_ssd_info(const struct ssd_facts *f, const struct ssd_serving *s, stru
 	info->preferred_blocks = f->preferred_blocks;
 	info->csi = f->csi;
 	info->admin_commands = *s->admin_commands;
+	if (nvmft_opcodes_has(&info->admin_commands, SSD_ADMIN_SANITIZE))
+		info->sanitize = f->ctrl.sanicap;
 	memcpy(info->uuid, f->uuid, sizeof(info->uuid));
 	memcpy(info->nguid, f->nguid, sizeof(info->nguid));
 	memcpy(info->eui64, f->eui64, sizeof(info->eui64));

@@ -257,6 +257,7 @@ static uint32_t prep_command(struct ng_channel *ch, struct ng_io *ni, struct io_
 	nvmft_ng_cmd_host(ng, cmd, ni->io->sqe, is_admin(ni->io));
 	if (is_admin(ni->io)) {
 		sqe->cmd_op = NVME_URING_CMD_ADMIN;
+		cmd->nsid = ni->io->flags & NVMFT_IO_NO_NSID ? 0 : ng->nsid;
 		sqe->fd = atomic_load_explicit(&ng->ctrl_fd[ni->ctrl], memory_order_relaxed);
 		ni->plain = 1;
 	}

@@ -63,7 +63,7 @@ static void submit(struct vfio_channel *ch, struct vio *vio)
 	int err = pass ? 0 : -ENOMEM;
 
 	if (!err) {
-		set_command(pass, vio->io->sqe, ch->vn->nsid);
+		set_command(pass, vio->io->sqe, vio->io->flags & NVMFT_IO_NO_NSID ? 0 : ch->vn->nsid);
 		err = set_data(ch, vio->io, pass);
 	}
 	if (err) {

@@ -165,9 +165,10 @@ static void test_only_with_a_namespace(void **state)
 	probe_init(&other);
 	probe_add(w.subsys, &other);
 	th_sync(&w.t);
-	len = make(&sqe, 0x82);
+	len = make(&sqe, 0xc2);
 	sqe.nsid = 0;
 	assert_int_equal(exec(&sqe, len), TH_SC_INVALID_NS | DNR);
+	len = make(&sqe, 0x82);
 	sqe.nsid = htole32(NSID_ALL);
 	assert_int_equal(exec(&sqe, len), TH_SC_INVALID_NS | DNR);
 	sqe.nsid = htole32(3);
@@ -183,6 +184,41 @@ static void test_only_with_a_namespace(void **state)
 	assert_int_equal(other.nlog, 0);
 	probe_world_stop(&w);
 	probe_fini(&other);
+}
+
+/* Hosts name none, as the device as a whole is meant, which one namespace of it stands for. */
+static void test_security_of_no_namespace(void **state)
+{
+	static struct probe other, second;
+	struct nvmft_sqe sqe;
+	size_t len;
+
+	(void)state;
+	probe_world_start(&w, NULL, takes_all);
+	probe_init(&other);
+	probe_add(w.subsys, &other);
+	th_sync(&w.t);
+	for (uint8_t opcode = 0x81; opcode <= 0x82; opcode++) {
+		len = make(&sqe, opcode);
+		sqe.nsid = 0;
+		assert_int_equal(exec(&sqe, len), 0);
+		assert_int_equal(w.probe.log[opcode - 0x81].flags, NVMFT_IO_ADMIN | NVMFT_IO_NO_NSID);
+	}
+	assert_int_equal(exec(&sqe, make(&sqe, 0x82)), 0);
+	assert_int_equal(w.probe.log[2].flags, NVMFT_IO_ADMIN);
+	assert_int_equal(other.nlog, 0);
+	/* which of two? */
+	probe_init(&second);
+	security_only(&second);
+	probe_add(w.subsys, &second);
+	th_sync(&w.t);
+	len = make(&sqe, 0x82);
+	sqe.nsid = 0;
+	assert_int_equal(exec(&sqe, len), TH_SC_INVALID_NS | DNR);
+	assert_int_equal(w.probe.nlog, 3);
+	probe_world_stop(&w);
+	probe_fini(&other);
+	probe_fini(&second);
 }
 
 static void test_the_status_is_the_devices(void **state)
@@ -328,6 +364,38 @@ static void test_optional_admin_commands(void **state)
 	probe_world_stop(&w);
 }
 
+static uint32_t sanicap(void)
+{
+	(void)oacs();
+	return le32toh(((struct nvme_id_ctrl *)(void *)buf)->sanicap);
+}
+
+static void sanitizes(struct probe *p)
+{
+	takes_all(p);
+	p->info.sanitize = 0x60000003;
+}
+
+static void test_kinds_of_sanitize(void **state)
+{
+	static struct probe other;
+
+	(void)state;
+	probe_world_start(&w, NULL, security_only);
+	assert_int_equal(sanicap(), 0);
+	probe_world_stop(&w);
+	probe_world_start(&w, NULL, sanitizes);
+	assert_int_equal(sanicap(), 0x60000003);
+	probe_init(&other);
+	nvmft_opcodes_add(&other.info.admin_commands, 0x84);
+	other.info.sanitize = 0x20000006;
+	probe_add(w.subsys, &other);
+	th_sync(&w.t);
+	assert_int_equal(sanicap(), 0x20000002);
+	probe_world_stop(&w);
+	probe_fini(&other);
+}
+
 static void test_effects(void **state)
 {
 	struct nvmft_sqe sqe;
@@ -444,6 +512,7 @@ int main(void)
 		cmocka_unit_test(test_the_backend_sees_what_the_host_sent),
 		cmocka_unit_test(test_only_what_is_on_the_list),
 		cmocka_unit_test(test_only_with_a_namespace),
+		cmocka_unit_test(test_security_of_no_namespace),
 		cmocka_unit_test(test_the_status_is_the_devices),
 		cmocka_unit_test(test_lengths_are_exact_and_within_mdts),
 		cmocka_unit_test(test_a_read_only_namespace_is_not_formatted),
@@ -451,6 +520,7 @@ int main(void)
 		cmocka_unit_test(test_the_discovery_controller_passes_nothing_on),
 		cmocka_unit_test(test_not_on_an_io_queue),
 		cmocka_unit_test(test_optional_admin_commands),
+		cmocka_unit_test(test_kinds_of_sanitize),
 		cmocka_unit_test(test_effects),
 		cmocka_unit_test(test_a_slow_one_holds_up_nobody),
 		cmocka_unit_test(test_abort),

@@ -512,6 +512,21 @@ static void test_info_commands(void **state)
 	assert_int_equal(info.compare | info.write_zeroes | info.deallocate, NVMFT_CAP_NONE);
 }
 
+static void test_info_sanitize(void **state)
+{
+	struct fixture *x = *state;
+	struct ssd_serving serving = serve(x);
+	struct nvme_id_ctrl ctrl = {.sanicap = htole32(0x60000003)};
+	struct nvmft_opcodes admin = {0};
+
+	nvmft_ssd_take_ctrl(&x->f.ctrl, &ctrl);
+	assert_int_equal(take(x, 0, 0, 0), 0);
+	assert_int_equal(tell(x, &serving).sanitize, 0);
+	nvmft_opcodes_add(&admin, 0x84);
+	serving.admin_commands = &admin;
+	assert_int_equal(tell(x, &serving).sanitize, 0x60000003);
+}
+
 static void test_info_no_copy(void **state)
 {
 	struct fixture *x = *state;
@@ -650,6 +665,7 @@ int main(void)
 		T(test_signs),
 		T(test_info_plain),
 		T(test_info_commands),
+		T(test_info_sanitize),
 		T(test_info_no_copy),
 		T(test_info_compare),
 		T(test_info_read_only),

@@ -936,6 +936,16 @@ static void format(struct fixture *f, uint32_t cdw10)
 	submit(f, NVMFT_IO_COMMAND, NVMFT_IO_ADMIN, 0, 0);
 }
 
+static void test_admin_of_no_namespace(void **state)
+{
+	struct fixture *f = *state;
+
+	f->ng.ctrl_fd[0] = 30;
+	host_command(f, 0x82, NVMFT_IO_ADMIN | NVMFT_IO_NO_NSID, 0, 512);
+	assert_int_equal(cmd(0)->nsid, 0);
+	answer(f, 0);
+}
+
 /* I/O waits from here on, and somebody looks when it is over. */
 static void test_admin_format(void **state)
 {
@@ -1083,6 +1093,7 @@ int main(void)
 		T(test_append_metadata),
 		T(test_zoned_write),
 		T(test_admin),
+		T(test_admin_of_no_namespace),
 		T(test_admin_format),
 		T(test_admin_format_to_another),
 		T(test_admin_format_other_controller),

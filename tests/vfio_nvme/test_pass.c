@@ -72,6 +72,22 @@ static void test_admin_command(void **state)
 	}
 }
 
+static void test_admin_command_of_no_namespace(void **state)
+{
+	struct world *w = *state;
+	struct nvmft_sqe sqe = {.opcode = MODEL_PASS};
+	struct test_io t = {.io = {.op = NVMFT_IO_COMMAND, .flags = NVMFT_IO_ADMIN | NVMFT_IO_NO_NSID}};
+
+	t.io.sqe = &sqe;
+	t.io.channel = channel0(w);
+	t.io.priv = t.priv;
+	w->m->pass.nsid = htole32(77);
+	nvmft_vfio_submit(channel0(w), &t.io);
+	run_for(w, 2 * MS);
+	expect(&t, 0);
+	assert_int_equal(w->m->pass.nsid, 0);
+}
+
 /* The device does not always tell of what a command has changed. */
 static void test_admin_command_changes_namespaces(void **state)
 {
@@ -317,6 +333,7 @@ int main(void)
 		TEST(test_format_to_another_format, setup_two),
 		TEST(test_io_waits_for_a_format_of_a_host, setup_two),
 		TEST(test_admin_command, setup_two),
+		TEST(test_admin_command_of_no_namespace, setup_two),
 		TEST(test_admin_command_changes_namespaces, setup_two),
 		TEST(test_admin_command_fails, setup_two),
 		TEST(test_admin_command_and_its_abort_time_out, setup_two),

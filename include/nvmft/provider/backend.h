@@ -42,6 +42,7 @@ enum nvmft_io_op {
 #define NVMFT_IO_FUA (1u << 0)        /* WRITE, WRITE_ZEROES: durable before completion */
 #define NVMFT_IO_DEALLOC_OK (1u << 1) /* WRITE_ZEROES: DEAC, the blocks may be deallocated if they then read as zeroes */
 #define NVMFT_IO_ADMIN (1u << 2)      /* COMMAND: of the Admin Command Set */
+#define NVMFT_IO_NO_NSID (1u << 3)    /* COMMAND, with ADMIN: the host named no namespace, nor is the device told one */
 
 /* How well a backend does an optional operation. */
 enum nvmft_capability {
@@ -82,7 +83,7 @@ struct nvmft_channel {
  *        mapped until ops->lend_end().
  * @channel: where it was submitted
  * @sqe: COMMAND: what the host sent. The backend takes opcode and CDW2, 3 and 10 to 15 as they are and sets all else itself:
- *        the device's NSID, an identifier, pointers to @iov. The data goes the way that bits 1:0 of the opcode say.
+ *        the device's NSID (0 with NVMFT_IO_NO_NSID), an identifier, pointers to @iov. The data goes the way that bits 1:0 of the opcode say.
  * @result: COMMAND: dwords 0 (low half) and 1 of the completion, 0 unless the backend sets it before the I/O is over
  * @priv: the backend's private bytes (ops->io_size), not zeroed
  * @done: NULL for an I/O of the core. A wrapper that submits I/Os of its own to the backend inside sets it: nvmft_io_done() then
@@ -181,6 +182,7 @@ struct nvmft_copy_limits {
  *        The core knows how many bytes these transfer; others are refused when the namespace is added.
  * @admin_commands: the same for admin commands, by the administrator's allow-list
  * @reservations: RESCAP of Identify Namespace
+ * @sanitize: SANICAP of the device's Identify Controller, where @admin_commands has Sanitize
  */
 struct nvmft_backend_info {
 	size_t size;
@@ -211,6 +213,7 @@ struct nvmft_backend_info {
 	struct nvmft_atomicity atomicity;
 	struct nvmft_zones zones;
 	struct nvmft_copy_limits copy;
+	uint32_t sanitize;
 };
 
 /* Most private bytes of one I/O (ops->io_size), wrappers and what they wrap together. */
