@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include <nvme/types.h>
-
 #include "world.h"
 
 #define NOT_READY 0x82

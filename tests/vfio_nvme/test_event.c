@@ -254,6 +254,19 @@ static void test_io_waits_for_the_format(void **state)
 	assert_int_equal(w->ns[0].told, 0);
 }
 
+/* A device that means no change, or does not know what it says: nobody would end a doubt. */
+static void test_io_does_not_wait_for_another_log(void **state)
+{
+	struct world *w = *state;
+	struct test_io t;
+
+	model_event(w->m, 0x00020002); /* notice of changed namespaces, log page of SMART */
+	run_for(w, SECOND);
+	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
+	pass(w);
+	expect(&t, 0);
+}
+
 static void test_io_of_another_format_is_not_sent(void **state)
 {
 	struct world *w = *state;
@@ -372,6 +385,7 @@ int main(void)
 		TEST(test_changes_that_cannot_be_read, setup_two),
 		TEST(test_change_during_a_reset, setup_two),
 		TEST(test_io_waits_for_the_format, setup_two),
+		TEST(test_io_does_not_wait_for_another_log, setup_two),
 		TEST(test_io_of_another_format_is_not_sent, setup_two),
 		TEST(test_io_of_another_format_is_not_sent_after_a_reset, setup_two),
 		TEST(test_io_that_fails_is_a_sign, setup_two),
