@@ -29,6 +29,9 @@
 #define SAFE_BYTES (128u << 10)
 #define PAGE_BYTES 4096u
 
+/* NLB is 16 bits wide, zero's based. */
+#define NLB_MAX 65536u
+
 static int identify(const struct ng_ask *ask, uint8_t cns, uint8_t csi, uint32_t nsid, void *data)
 {
 	struct nvme_passthru_cmd cmd = {
@@ -210,6 +213,19 @@ bool nvmft_ng_can_poll(const struct ng_backend *ng)
 	return queue_attr(ng, "io_poll") == 1;
 }
 
+/* Where the device names no limit: one that has it nevertheless, has that of data transfers. */
+static void complete_limits(struct ssd_facts *f)
+{
+	uint32_t most = NLB_MAX;
+
+	if (f->ctrl.mdts && f->ctrl.mdts < 18)
+		at_most(&most, ((uint64_t)PAGE_BYTES << f->ctrl.mdts) >> f->shift);
+	f->max_verify = f->max_verify ? f->max_verify : most;
+	f->max_zeroes = f->max_zeroes ? f->max_zeroes : most;
+	f->max_uncorrectable = f->max_uncorrectable ? f->max_uncorrectable : most;
+	f->max_deallocate = f->max_deallocate ? f->max_deallocate : UINT32_MAX;
+}
+
 /*
  * The kernel refuses a passthrough command that is larger than the hardware's limits, which it knows better than the
  * device (DMA mapping). In the worst case no two pages of a buffer are neighbours: then a page is a segment.
@@ -221,6 +237,7 @@ void nvmft_ng_limits(const struct nvmft_backend *backend)
 	long long mask = queue_attr(ng, "dma_alignment");
 	uint32_t block_size = ng->facts.block_size;
 
+	complete_limits(&ng->facts);
 	ng->max_bytes = 1u << 30;
 	ng->max_pages = segments > 1 ? (uint32_t)segments : SAFE_BYTES / PAGE_BYTES;
 	at_most(&ng->max_bytes, kib > 0 ? (uint64_t)kib * 1024 : SAFE_BYTES);

@@ -60,6 +60,13 @@ static bool is_report(const struct nvmft_io *io)
 	       le32toh(io->sqe->cdw13) & CDW13_PARTIAL;
 }
 
+/* Two of the host's commands are as long as it likes, and as divisible as a write. */
+static bool is_divisible(const struct nvmft_io *io)
+{
+	return io->op == NVMFT_IO_COMMAND && !is_admin(io) &&
+	       (io->sqe->opcode == NG_OPC_VERIFY || io->sqe->opcode == NG_OPC_WRITE_UNCORRECTABLE);
+}
+
 /* In blocks, so that it can be split. */
 static bool has_blocks(const struct nvmft_io *io)
 {
@@ -220,10 +227,8 @@ static uint32_t prep_data(struct ng_channel *ch, struct ng_io *ni, struct io_uri
 
 static uint32_t prep_zeroes(const struct ng_backend *ng, const struct ng_io *ni, struct nvme_uring_cmd *cmd)
 {
-	uint32_t blocks = least(ni->total - ni->at, NLB_MAX);
+	uint32_t blocks = least(ni->total - ni->at, least(ng->facts.max_zeroes, NLB_MAX));
 
-	if (ng->facts.max_zeroes)
-		blocks = least(blocks, ng->facts.max_zeroes);
 	if (ni->io->flags & NVMFT_IO_FUA)
 		cmd->cdw12 |= CDW12_FUA;
 	/* Only where deallocated blocks are sure to read as zeroes. */
@@ -235,15 +240,31 @@ static uint32_t prep_zeroes(const struct ng_backend *ng, const struct ng_io *ni,
 
 static uint32_t prep_deallocate(const struct ng_backend *ng, struct ng_io *ni, struct nvme_uring_cmd *cmd)
 {
-	uint32_t blocks = ni->total - ni->at;
+	uint32_t blocks = least(ni->total - ni->at, ng->facts.max_deallocate);
 
-	if (ng->facts.max_deallocate)
-		blocks = least(blocks, ng->facts.max_deallocate);
 	ni->range = (struct ng_range){0, htole32(blocks), htole64(ni->io->lba + ni->at)};
 	cmd->addr = (uintptr_t)&ni->range;
 	cmd->data_len = sizeof(ni->range);
 	cmd->cdw10 = 0; /* one range */
 	cmd->cdw11 = CDW11_AD;
+	return blocks;
+}
+
+/* Part of a command that the host wants for a range. */
+static uint32_t prep_part(const struct ng_backend *ng, const struct ng_io *ni, struct nvme_uring_cmd *cmd)
+{
+	const struct nvmft_sqe *sqe = ni->io->sqe;
+	uint64_t lba = le32toh(sqe->cdw10) | (uint64_t)le32toh(sqe->cdw11) << 32;
+	uint32_t limit = sqe->opcode == NG_OPC_VERIFY ? ng->facts.max_verify : ng->facts.max_uncorrectable;
+	uint32_t blocks = least(ni->total - ni->at, limit);
+
+	cmd->cdw2 = le32toh(sqe->cdw2);
+	cmd->cdw3 = le32toh(sqe->cdw3);
+	cmd->cdw12 = le32toh(sqe->cdw12) & ~(NLB_MAX - 1);
+	cmd->cdw13 = le32toh(sqe->cdw13);
+	cmd->cdw14 = le32toh(sqe->cdw14);
+	cmd->cdw15 = le32toh(sqe->cdw15);
+	nvmft_ng_cmd_range(ng, cmd, lba + ni->at, blocks);
 	return blocks;
 }
 
@@ -254,6 +275,8 @@ static uint32_t prep_command(struct ng_channel *ch, struct ng_io *ni, struct io_
 	struct iovec one;
 	struct span span = {ni->vec ? ni->vec : &one, ni->vec ? ni->vec_size : 1};
 
+	if (is_divisible(ni->io))
+		return prep_part(ng, ni, cmd);
 	nvmft_ng_cmd_host(ng, cmd, ni->io->sqe, is_admin(ni->io));
 	if (is_admin(ni->io)) {
 		sqe->cmd_op = NVME_URING_CMD_ADMIN;
@@ -585,7 +608,7 @@ static struct ng_io *start(struct nvmft_io *io)
 
 	memset(ni, 0, offsetof(struct ng_io, few));
 	ni->io = io;
-	ni->total = has_range(io) ? io->blocks : 1;
+	ni->total = has_range(io) ? io->blocks : is_divisible(io) ? (le32toh(io->sqe->cdw12) & (NLB_MAX - 1)) + 1 : 1;
 	return ni;
 }
 

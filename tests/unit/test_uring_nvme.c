@@ -91,6 +91,8 @@ static int setup(void **state)
 	f->ng = (struct ng_backend){.fd = FD, .path = (char *)(uintptr_t) "ng0n1", .nsid = 3, .block_size = BLOCK};
 	f->ng.max_bytes = 64 * 1024;
 	f->ng.max_pages = 17;
+	f->ng.facts.max_verify = f->ng.facts.max_uncorrectable = f->ng.facts.max_zeroes = 65536;
+	f->ng.facts.max_deallocate = UINT32_MAX;
 	f->backend.priv = &f->ng;
 	f->channel.backend = &f->backend;
 	f->channel.priv = &f->ch;
@@ -817,6 +819,33 @@ static void test_command_looks(void **state)
 	assert_int_equal(looks, 2);
 }
 
+/* What the device limits (VSL, WUSL) and the host is not told of. */
+static void test_command_split(void **state)
+{
+	struct fixture *f = *state;
+
+	f->ng.facts.max_verify = 100;
+	f->ng.facts.max_uncorrectable = 200;
+	with_pi(f, 1, SSD_PI_16, 32);
+	host_command(f, 0x0c, 0, 249 | 1u << 31, 0);
+	assert_int_equal(nsqes, 3);
+	assert_range(0, 0x0c, 0x0123456789abcdef, 99 | 1u << 31 | GUARD_BIT | REF_BIT);
+	assert_range(2, 0x0c, 0x0123456789abcdef + 200, 49 | 1u << 31 | GUARD_BIT | REF_BIT);
+	assert_tags(2, 0, 0x89abcdef + 200);
+	answer(f, 0);
+	answer(f, 0);
+	assert_int_equal(dones, 0);
+	answer(f, 0);
+	assert_int_equal(dones, 1);
+	nsqes = dones = 0;
+	f->ng.facts.pi.type = 0;
+	host_command(f, 0x04, 0, 200, 0);
+	assert_range(0, 0x04, 0x0123456789abcdef, 199);
+	assert_range(1, 0x04, 0x0123456789abcdef + 200, 0);
+	assert_int_equal(cmd(1)->cdw14, 14);
+	answer_all(f);
+}
+
 /* It cannot be split, and the kernel would refuse it. */
 static void test_command_too_large(void **state)
 {
@@ -1086,6 +1115,7 @@ int main(void)
 		T(test_command),
 		T(test_command_result),
 		T(test_command_looks),
+		T(test_command_split),
 		T(test_command_too_large),
 		T(test_report_shortened),
 		T(test_command_pi),
