@@ -187,7 +187,8 @@ inner_start() {
 	# Here and not in the background, where it may be late: the log of the target before also says that it is ready.
 	[ ! -s inner.log ] || cat inner.log >> inner.old
 	: > inner.log
-	LD_LIBRARY_PATH=/tmp/bin /tmp/bin/nvmft-target "$@" >> inner.log 2>&1 &
+	ASAN_OPTIONS=fast_unwind_on_malloc=0 LSAN_OPTIONS=suppressions=/host/lib/lsan.supp:print_suppressions=0 \
+		LD_LIBRARY_PATH=/tmp/bin /tmp/bin/nvmft-target "$@" >> inner.log 2>&1 &
 	INNER=$!
 	local t=100
 	until grep -qx ready inner.log; do
