@@ -30,7 +30,7 @@ class Build:
         self.target = os.path.join(path, 'examples/target/nvmft-target')
         self.library = os.path.join(path, 'libnvmft.so.0')
         for name in ('floor_server', 'lean_gen', 'loopback_bench', 'tcp_target', 'alloc_count.so', 'count_steps', 'ssd_bench',
-                     'ssd_bench_model'):
+                     'ssd_bench_model', 'rdma_bench'):
             setattr(self, name.split('.')[0], os.path.join(path, 'tests/bench', name))
 
     def buildtype(self):
