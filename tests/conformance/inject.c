@@ -451,6 +451,7 @@ static struct conf_kind memory_kinds[] = {
 	{CONF_MEMORY, CONF_BARE, 512, TH_LOOPBACK},
 	{CONF_MEMORY, CONF_BARE, 512, TH_TCP},
 	{CONF_MEMORY, CONF_BARE, 512, TH_TCP_R2T},
+	{CONF_MEMORY, CONF_BARE, 512, TH_RDMA},
 };
 
 #define OVER_ALL(fn)                                                                                      \
@@ -466,7 +467,16 @@ int main(void)
 		OVER_ALL(test_alignment),
 		OVER_ALL(test_fua_flush_error),
 	};
+	static const struct CMUnitTest over_rdma[] = {
+		cmocka_unit_test_prestate(test_depth, &memory_kinds[3]),
+		cmocka_unit_test_prestate(test_abort_waiting_for_depth, &memory_kinds[3]),
+		cmocka_unit_test_prestate(test_disconnect_waiting_for_depth, &memory_kinds[3]),
+		cmocka_unit_test_prestate(test_alignment, &memory_kinds[3]),
+		cmocka_unit_test_prestate(test_fua_flush_error, &memory_kinds[3]),
+	};
 	int failed = conf_run("inject", tests, sizeof(tests) / sizeof(tests[0]));
 
+	if (th_present(TH_RDMA))
+		return failed + cmocka_run_group_tests_name("inject: limits over RDMA", over_rdma, NULL, NULL);
 	return failed + cmocka_run_group_tests_name("inject: limits", others, NULL, NULL);
 }

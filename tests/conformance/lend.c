@@ -246,6 +246,16 @@ static void test_not_over_loopback(void **state)
 	assert_int_equal(stats_of(f).pool_bytes, f->pool_bytes);
 }
 
+/* Nor can a device reach pages that are not registered with it. */
+static void test_not_over_rdma(void **state)
+{
+	struct fixture *f = *state;
+
+	submit_reads(f);
+	expect_data(f);
+	assert_int_equal(f->lender.lent, 0);
+}
+
 /* ---- the end of it ---- */
 
 static void test_ends_when_sent(void **state)
@@ -432,6 +442,7 @@ static struct conf_kind kinds[] = {
 	{CONF_MEMORY, CONF_BARE, 512, TH_TCP},      {CONF_MEMORY, CONF_BARE, 512, TH_TCP_NOFLOW},
 	{CONF_NULL, CONF_BARE, 512, TH_TCP},        {CONF_MEMORY, CONF_BARE, 512, TH_TCP_DIGESTS},
 	{CONF_MEMORY, CONF_BARE, 512, TH_LOOPBACK}, {CONF_MEMORY, CONF_BARE, 512, TH_TCP_PIECES},
+	{CONF_MEMORY, CONF_BARE, 512, TH_RDMA},
 };
 
 #define ON(k, fn) cmocka_unit_test_prestate_setup_teardown(fn, setup, teardown, &kinds[k])
@@ -439,7 +450,7 @@ static struct conf_kind kinds[] = {
 
 int main(void)
 {
-	enum { memory, noflow, null, digests, loopback, pieces };
+	enum { memory, noflow, null, digests, loopback, pieces, rdma };
 	static const struct CMUnitTest tests[] = {
 		ON(memory, test_no_buffer_and_no_copy),
 		ON(noflow, test_no_buffer_and_no_copy),
@@ -469,5 +480,11 @@ int main(void)
 		ON(noflow, test_odd_lengths),
 	};
 
+	static const struct CMUnitTest over_rdma[] = {
+		ON(rdma, test_not_over_rdma),
+	};
+
+	if (th_present(TH_RDMA))
+		return cmocka_run_group_tests_name("lend over RDMA", over_rdma, NULL, NULL);
 	return cmocka_run_group_tests_name("lend", tests, NULL, NULL);
 }

@@ -27,9 +27,10 @@
 /* Reads by the controller that are answered at a time. */
 #define READS 16
 #define RNR_FOR_EVER 7
-/* What is lost is sent again after 4.096 us << 15 = 134 ms, so many times: for both ends. */
+/* What is lost is sent again after 4.096 us << 15 = 134 ms, so many times: for both ends. Soft-RoCE takes 7 as for
+ * ever. */
 #define ACK_TIMEOUT 15
-#define RETRIES 7
+#define RETRIES 6
 
 static struct sockaddr_storage address_of(struct th *t, struct nvmft_port *port)
 {

@@ -6,9 +6,9 @@ inner_programs
 rdma_link 1
 failed=
 for transport in rdma rdma-pieces rdma-invalidate; do
-	for area in data zeroes compare model control inject threads; do
+	for area in data zeroes compare model control inject threads lend; do
 		# The first in full, of the others what they change.
-		case $transport:$area in *-*:zeroes | *-*:control | *-*:model) continue ;; esac
+		case $transport:$area in *-*:zeroes | *-*:control | *-*:model | *-*:lend) continue ;; esac
 		if ! CONF_OPS=100 TH_RDMA_ADDR=$R1 TH_TRANSPORT=$transport LD_LIBRARY_PATH=/tmp/bin \
 			/tmp/bin/conformance_$area > conf.out 2>&1
 		then
