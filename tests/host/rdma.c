@@ -361,10 +361,11 @@ static bool are_fewer(void *arg)
 /* The controller hears of it a moment later. */
 void th_rdma_disconnect(struct th_queue *queue, bool wait)
 {
-	struct fewer fewer = {queue->t, connections(queue->t)};
+	struct fewer fewer = {.t = queue->t};
 
 	if (!queue->rdma)
 		return;
+	fewer.than = connections(queue->t);
 	th_rdma_die(queue);
 	if (wait)
 		th_wait(queue->t, are_fewer, &fewer, CLOSE_WAIT_MS);

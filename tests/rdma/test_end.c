@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Hosts that fall silent, take no responses, or are gone in the middle of something. */
+/* Hosts that fall silent, take no responses, are gone in the middle of something, or do what no host has to do. */
 #include "peer.h"
 
 #define DEPTH 16u
@@ -93,6 +93,84 @@ static void test_many_come_and_go_in_the_middle(void **state)
 		peer_close(p);
 	}
 	world_wait_connections(*state, 0);
+}
+
+/* ---- other work requests than SENDs ---- */
+
+/* With the capsule in p->capsule where @wr sends something. */
+static void post(struct peer *p, struct ibv_send_wr *wr, uint32_t len)
+{
+	struct th_rdma_slot *slot = &p->r->slots[p->r->next_slot++ % p->r->nslots];
+	struct ibv_sge sge = {(uintptr_t)slot->capsule, len, p->r->mr->lkey};
+	struct ibv_send_wr *bad;
+
+	memcpy(slot->capsule, p->capsule, len);
+	wr->wr_id = TH_WR_SEND;
+	wr->sg_list = &sge;
+	wr->num_sge = 1;
+	wr->send_flags = IBV_SEND_SIGNALED;
+	assert_int_equal(ibv_post_send(p->r->id->qp, wr, &bad), 0);
+}
+
+/* No key of ours lets a host do that. The device tells the host, and us when we have something to send. */
+static void reach_into_controller(struct rdma_world *w, enum ibv_wr_opcode opcode)
+{
+	struct ibv_send_wr wr = {.opcode = opcode, .wr.rdma = {.remote_addr = (uintptr_t)w, .rkey = 0x1234}};
+	struct peer *p = peer_open(w, NULL);
+
+	post(p, &wr, 64);
+	assert_true(th_rdma_ends(p->r, 10000));
+	assert_int_equal(p->r->wc_status, IBV_WC_REM_ACCESS_ERR);
+	world_check_good(w);
+	peer_close(p);
+	world_wait_connections(w, 0);
+	w->hurt = (unsigned int)world_stats(w).terminated;
+}
+
+static void test_write_to_the_controller(void **state)
+{
+	reach_into_controller(*state, IBV_WR_RDMA_WRITE);
+}
+
+static void test_read_from_the_controller(void **state)
+{
+	reach_into_controller(*state, IBV_WR_RDMA_READ);
+}
+
+static void test_invalidate_at_the_controller(void **state)
+{
+	struct rdma_world *w = *state;
+	struct ibv_send_wr wr = {.opcode = IBV_WR_SEND_WITH_INV, .invalidate_rkey = 0x1234};
+	struct peer *p = peer_open(w, NULL);
+
+	peer_rw(p, TH_READ, 1);
+	post(p, &wr, 64);
+	peer_expect_end(p, true);
+	peer_close(p);
+}
+
+/* Nobody looks at it. */
+static void test_immediate_data(void **state)
+{
+	struct ibv_send_wr wr = {.opcode = IBV_WR_SEND_WITH_IMM, .imm_data = 0xffffffff};
+	struct peer *p = peer_open(*state, NULL);
+
+	peer_rw(p, TH_READ, 1);
+	post(p, &wr, 64);
+	assert_int_equal(peer_response(p), 0);
+	peer_check(p);
+	peer_close(p);
+}
+
+/* A receive of the controller is used, and there is nothing in it. */
+static void test_write_with_immediate_data(void **state)
+{
+	struct ibv_send_wr wr = {.opcode = IBV_WR_RDMA_WRITE_WITH_IMM, .imm_data = 1};
+	struct peer *p = peer_open(*state, NULL);
+
+	post(p, &wr, 0);
+	peer_expect_end(p, true);
+	peer_close(p);
 }
 
 /* ---- no receives ---- */
@@ -189,6 +267,11 @@ int main(void)
 		TEST(test_silent_in_the_middle_of_reads),
 		TEST(test_keys_go_in_the_middle),
 		TEST(test_many_come_and_go_in_the_middle),
+		TEST(test_write_to_the_controller),
+		TEST(test_read_from_the_controller),
+		TEST(test_invalidate_at_the_controller),
+		TEST(test_immediate_data),
+		TEST(test_write_with_immediate_data),
 		TEST(test_no_receives),
 		TEST(test_no_receives_and_gone),
 		TEST(test_no_receives_and_more_and_more),

@@ -15,7 +15,7 @@ for transport in rdma rdma-pieces rdma-invalidate; do
 			failed="$failed $area-$transport"
 			grep -vE '^\[ +(RUN|OK) ' conf.out | head -n 40
 		fi
-		echo "$transport $area: $(grep -E '^\[ +PASSED' conf.out)"
+		echo "$transport $area: $(grep -E '^\[ +PASSED' conf.out | tr '\n' ' ')"
 	done
 done
 [ -z "$failed" ] || fail "$failed"
