@@ -107,7 +107,7 @@ static void qp_init(struct th_rdma *r)
 {
 	uint32_t wrs = (r->ask.depth + SLOTS_BEYOND) * WRS_PER_SLOT;
 	struct ibv_qp_init_attr attr = {
-		.cap = {.max_send_wr = wrs, .max_recv_wr = r->ask.receives, .max_send_sge = 1, .max_recv_sge = 1},
+		.cap = {.max_send_wr = wrs, .max_recv_wr = r->ask.receives, .max_send_sge = 2, .max_recv_sge = 1},
 		.qp_type = IBV_QPT_RC,
 	};
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # NVMe/RDMA: hosts that break the rules, in private data, capsules and SGLs, or are gone in the middle of something
-# timeout: 400
+# timeout: 600
 [ -x /host/bin/rdma_connect ] || skip "the tests are not built"
 inner_programs
 rdma_link 1
