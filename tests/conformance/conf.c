@@ -21,8 +21,7 @@ static const struct conf_kind kinds[] = {
 	{CONF_THREAD, CONF_LATE, 512},
 };
 
-/* These over the variants of TCP and over RDMA, too: what lends, what waits for a ring, what completes late, what is
- * copied. */
+/* These over the variants of TCP and over RDMA: what lends, waits for a ring, completes late, or is copied. */
 static const struct conf_kind varied[] = {
 	{CONF_MEMORY, CONF_BARE, 512},
 	{CONF_MEMORY, CONF_POOR, 512},

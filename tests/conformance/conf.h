@@ -6,6 +6,9 @@
  * The same tests over every backend, bare and wrapped, and over every transport. A test finds in *state a struct conf:
  * a target that serves one namespace of its kind (NSID 1), and a connected controller with one I/O queue.
  *
+ * With TH_TRANSPORT in the environment only over that transport. Loopback and TCP have all kinds of backends, the
+ * variants of TCP and those over RDMA, which want TH_RDMA_ADDR, some; with CONF_ALL they have all, too.
+ *
  * A device is tested alone, and overwritten: with NVMFT_TEST_NVME=BLOCK:PATH in the environment /dev/ngXnY, with
  * NVMFT_TEST_VFIO=BLOCK:ADDRESS/NSID a namespace through VFIO; of CONF_BYTES.
  */
