@@ -50,8 +50,8 @@ struct vfio_nvme {
 	bool read_only;
 	bool reservations;
 	bool gone;
-	unsigned int unanswered;
 	struct ssd_doubt doubt;
+	unsigned int unanswered;
 	struct nvmft_opcodes admin_commands;
 	struct dma_memory zeroes, sink;
 	struct vfio_format format;
@@ -111,10 +111,10 @@ enum pair_state {
  * @polling: the channel that is being polled: I/O of others is finished when it is their turn
  * @free: of @slots, a stack
  * @waiting: I/O that waits for command identifiers, or for the controller
- * @aborts: by command identifier: an Abort of it is wished for or in the device, said by the group and unsaid by the
- *       thread. Until then the identifier is not used again: the Abort would be for the next command.
  * @timer: looks for late commands while there are any
  * @irq, @answer: what ends the group's sleep: completions, the thread
+ * @aborts: by command identifier: an Abort of it is wished for or in the device, said by the group and unsaid by the
+ *       thread. Until then the identifier is not used again: the Abort would be for the next command.
  */
 struct vfio_pair {
 	struct ctrl *ctrl;
@@ -135,11 +135,11 @@ struct vfio_pair {
 	uint32_t depth;
 	struct slot *free;
 	struct slot *slots;
-	atomic_bool *aborts;
 	struct vfio_channel *polling;
 	struct vio_list waiting;
 	struct nvmft_timer timer;
 	struct nvmft_wake irq, answer;
+	atomic_bool *aborts;
 };
 
 /*
