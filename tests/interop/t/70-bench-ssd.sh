@@ -33,6 +33,7 @@ echo "depth 1: io_uring $uring_1 %, VFIO $vfio_1 %"
 # no_copies KIND: verified I/O over TCP, after which the engine must not have copied a byte between buffers
 no_copies() {
 	local d port
+	rm -f tcp.out # the port of the target before
 	LD_LIBRARY_PATH=/tmp/bin /tmp/bin/tcp_target $1 > tcp.out 2> tcp.err &
 	INNER=$!
 	within 30 "a target for $1" grep -qE '^[0-9]+$' tcp.out
