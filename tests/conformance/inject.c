@@ -471,7 +471,6 @@ int main(void)
 		cmocka_unit_test_prestate(test_depth, &memory_kinds[3]),
 		cmocka_unit_test_prestate(test_abort_waiting_for_depth, &memory_kinds[3]),
 		cmocka_unit_test_prestate(test_disconnect_waiting_for_depth, &memory_kinds[3]),
-		cmocka_unit_test_prestate(test_alignment, &memory_kinds[3]),
 		cmocka_unit_test_prestate(test_fua_flush_error, &memory_kinds[3]),
 	};
 	int failed = conf_run("inject", tests, sizeof(tests) / sizeof(tests[0]));

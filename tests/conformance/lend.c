@@ -128,7 +128,9 @@ static void start(struct fixture *f)
 	for (int i = 0; i < 5; i++)
 		th_advance_ms(&f->c->t, 1000);
 	f->pool_bytes = stats_of(f).pool_bytes;
-	assert_true(f->pool_bytes < READS * CONF_MAX_IO);
+	/* Over RDMA it has what may arrive. */
+	if (f->c->kind.transport != TH_RDMA)
+		assert_true(f->pool_bytes < READS * CONF_MAX_IO);
 }
 
 static int setup(void **state)
