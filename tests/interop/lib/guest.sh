@@ -331,10 +331,9 @@ does_more_io() {
 	before=$(awk '{ print $1 + $5 }' "/sys/block/${1#/dev/}/stat")
 	within 60 "I/O on $1" does_io $1 $((before + 100))
 }
-# load_start DISK: writes until one fails, which load_fails waits for. Of a disk that is gone reads find its end instead, which
-# is no error.
+# load_start DISK: writes until one fails, which load_fails waits for
 load_start() {
-	fio --name=load --filename=$1 --ioengine=io_uring --direct=1 --rw=randwrite --bs=4k --size=8m --iodepth=16 \
+	fio --name=load --filename=$1 --allow_file_create=0 --ioengine=io_uring --direct=1 --rw=randwrite --bs=4k --size=8m --iodepth=16 \
 		--time_based --runtime=3600 > load.out 2>&1 &
 	LOAD=$!
 }
