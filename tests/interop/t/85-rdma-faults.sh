@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # NVMe/RDMA: faulty hosts, few receives, receives per queue, all addresses, IPv6, several threads, full backlog
 # timeout: 240
+# by hand
 kernel_may_say 'timeout|failed|Connect rejected|I/O error'
 rdma_link 1
 ip addr add fd00:9:1::1/64 dev rd1
