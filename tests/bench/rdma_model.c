@@ -15,6 +15,7 @@
 
 #define CQ_MAX 65536u
 #define RECEIVES_MAX 4096u
+#define QUEUES_MAX 8u
 
 struct model_calls model_calls;
 
@@ -251,6 +252,7 @@ int ibv_query_device(struct ibv_context *ctx, struct ibv_device_attr *attr)
 	(void)ctx;
 	*attr = (struct ibv_device_attr){.max_cqe = CQ_MAX,
 					 .max_qp_wr = 16384,
+					 .max_srq = 64,
 					 .max_srq_wr = RECEIVES_MAX,
 					 .max_sge = 32,
 					 .max_sge_rd = 32,
@@ -513,7 +515,9 @@ int rdma_disconnect(struct rdma_cm_id *id)
 struct model_queue *model_connect(uint16_t qid, uint32_t depth, void (*response)(void *ctx, const struct host_cqe *cqe),
 				  void *ctx)
 {
-	struct model_queue *queue = make(sizeof(*queue));
+	static struct model_queue queues[QUEUES_MAX];
+	static unsigned int n;
+	struct model_queue *queue = &queues[n++ % QUEUES_MAX];
 	struct rdma_conn_param param = {
 		.private_data = &queue->ask, .private_data_len = sizeof(queue->ask), .initiator_depth = 16};
 

@@ -247,8 +247,7 @@ void nvmft_rdma_dev_hash(struct rdma_dev *d, struct rdma_conn *c)
 
 int nvmft_rdma_cq_reserve(struct rdma_dev *d, struct rdma_cq *queue, uint32_t entries)
 {
-	(void)d;
-	(void)queue;
+	assert_ptr_equal(queue, &d->sends);
 	if (may_fail())
 		return -ENOSPC;
 	reserved += entries;

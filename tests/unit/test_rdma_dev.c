@@ -19,7 +19,9 @@ static struct rdma_conn conn[CONNS];
 static unsigned int contexts, cqs, opened, starts;
 static unsigned int dead[CONNS], drained[CONNS];
 static bool no_resize, no_device;
-static uint32_t cq_size, completions; /* of the device */
+static uint32_t completions; /* of the device */
+static unsigned int notifies, timers;
+static struct ibv_cq *told; /* the queue whose event is in the channel */
 static int poll_error;
 static struct ibv_async_event event;
 static bool has_event;
@@ -40,6 +42,14 @@ static int poll_cq(struct ibv_cq *cq, int n, struct ibv_wc *wc)
 	return n;
 }
 
+static int req_notify_cq(struct ibv_cq *cq, int solicited)
+{
+	(void)cq;
+	assert_int_equal(solicited, 0);
+	notifies++;
+	return 0;
+}
+
 struct ibv_context *ibv_open_device(struct ibv_device *d)
 {
 	if (no_device)
@@ -48,6 +58,7 @@ struct ibv_context *ibv_open_device(struct ibv_device *d)
 	opened++;
 	context.device = d;
 	context.ops.poll_cq = poll_cq;
+	context.ops.req_notify_cq = req_notify_cq;
 	context.async_fd = 0;
 	return &context;
 }
@@ -97,30 +108,30 @@ int ibv_destroy_comp_channel(struct ibv_comp_channel *channel)
 
 struct ibv_cq *ibv_create_cq(struct ibv_context *c, int size, void *ctx, struct ibv_comp_channel *channel, int vector)
 {
-	static struct ibv_cq cq;
+	struct ibv_cq *cq = calloc(1, sizeof(*cq));
 
-	(void)ctx;
 	(void)channel;
 	(void)vector;
-	cq.context = c;
-	cq_size = (uint32_t)size;
+	assert_non_null(cq);
+	cq->context = c;
+	cq->cq_context = ctx;
+	cq->cqe = size;
 	cqs++;
-	return &cq;
+	return cq;
 }
 
 int ibv_resize_cq(struct ibv_cq *cq, int size)
 {
-	(void)cq;
 	if (no_resize)
 		return EOPNOTSUPP;
-	assert_true((uint32_t)size > cq_size);
-	cq_size = (uint32_t)size;
+	assert_true(size > cq->cqe);
+	cq->cqe = size;
 	return 0;
 }
 
 int ibv_destroy_cq(struct ibv_cq *cq)
 {
-	(void)cq;
+	free(cq);
 	cqs--;
 	return 0;
 }
@@ -128,9 +139,12 @@ int ibv_destroy_cq(struct ibv_cq *cq)
 int ibv_get_cq_event(struct ibv_comp_channel *channel, struct ibv_cq **cq, void **ctx)
 {
 	(void)channel;
-	(void)cq;
-	(void)ctx;
-	return -1;
+	if (!told)
+		return -1;
+	*cq = told;
+	*ctx = told->cq_context;
+	told = NULL;
+	return 0;
 }
 
 void ibv_ack_cq_events(struct ibv_cq *cq, unsigned int n)
@@ -173,18 +187,20 @@ void nvmft_ring_forget(struct nvmft_poll_group *group, struct nvmft_ring_op *op)
 	(void)op;
 }
 
-void nvmft_timer_arm(struct nvmft_poll_group *group, struct nvmft_timer *timer, uint64_t after, uint64_t slack)
+void nvmft_timer_arm(struct nvmft_poll_group *group, struct nvmft_timer *timer, uint64_t delay_ns, uint64_t slack_ns)
 {
 	(void)group;
-	(void)timer;
-	(void)after;
-	(void)slack;
+	(void)slack_ns;
+	assert_true(delay_ns > 0);
+	timers += !timer->armed;
+	timer->armed = true;
 }
 
 void nvmft_timer_cancel(struct nvmft_poll_group *group, struct nvmft_timer *timer)
 {
 	(void)group;
-	(void)timer;
+	timers -= timer->armed;
+	timer->armed = false;
 }
 
 void nvmft_rdma_received(struct rdma_dev *dev, const struct ibv_wc *wc)
@@ -238,6 +254,8 @@ static int setup(void **state)
 	contexts = cqs = opened = starts = 0;
 	no_resize = no_device = has_event = false;
 	completions = 0;
+	notifies = timers = 0;
+	told = NULL;
 	poll_error = 0;
 	return 0;
 }
@@ -277,14 +295,14 @@ static void the_queue_grows_before_it_could_overflow(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < 60; i++) {
-		assert_int_equal(nvmft_rdma_cq_reserve(dev, &dev->receives, 500), 0);
-		assert_true(cq_size >= (i + 1) * 500);
+		assert_int_equal(nvmft_rdma_cq_reserve(dev, &dev->sends, 500), 0);
+		assert_true(dev->sends.cq->cqe >= (int)(i + 1) * 500);
 	}
-	assert_int_equal(nvmft_rdma_cq_reserve(dev, &dev->receives, 11000), -ENOSPC);
-	assert_int_equal(nvmft_rdma_cq_reserve(dev, &dev->receives, 10000), 0);
-	assert_int_equal(cq_size, 40000);
-	nvmft_rdma_cq_unreserve(&dev->receives, 10000);
-	assert_int_equal(nvmft_rdma_cq_reserve(dev, &dev->receives, 9000), 0);
+	assert_int_equal(nvmft_rdma_cq_reserve(dev, &dev->sends, 11000), -ENOSPC);
+	assert_int_equal(nvmft_rdma_cq_reserve(dev, &dev->sends, 10000), 0);
+	assert_int_equal(dev->sends.cq->cqe, 40000);
+	nvmft_rdma_cq_unreserve(&dev->sends, 10000);
+	assert_int_equal(nvmft_rdma_cq_reserve(dev, &dev->sends, 9000), 0);
 	nvmft_rdma_dev_put(dev);
 }
 
@@ -296,11 +314,11 @@ static void a_queue_that_cannot_grow_is_large(void **state)
 	no_resize = true;
 	dev = get();
 	assert_int_equal(cqs, 2);
-	assert_int_equal(cq_size, RDMA_CQ_FIXED);
-	assert_int_equal(nvmft_rdma_cq_reserve(dev, &dev->receives, RDMA_CQ_FIXED), 0);
-	assert_true(nvmft_rdma_cq_reserve(dev, &dev->receives, 1) < 0);
-	nvmft_rdma_cq_unreserve(&dev->receives, 1);
-	assert_int_equal(nvmft_rdma_cq_reserve(dev, &dev->receives, 1), 0);
+	assert_int_equal(dev->sends.cq->cqe, RDMA_CQ_FIXED);
+	assert_int_equal(nvmft_rdma_cq_reserve(dev, &dev->sends, RDMA_CQ_FIXED), 0);
+	assert_true(nvmft_rdma_cq_reserve(dev, &dev->sends, 1) < 0);
+	nvmft_rdma_cq_unreserve(&dev->sends, 1);
+	assert_int_equal(nvmft_rdma_cq_reserve(dev, &dev->sends, 1), 0);
 	nvmft_rdma_dev_put(dev);
 }
 
@@ -394,12 +412,79 @@ static void a_pass_leaves_time_for_others_an_end_does_not(void **state)
 
 	(void)state;
 	completions = 1000;
-	assert_int_equal(nvmft_rdma_dev_poll(dev), 2 * (int)RDMA_CQ_EVENTS);
+	assert_int_equal(nvmft_rdma_dev_poll(dev), 2 * RDMA_CQ_EVENTS);
 	nvmft_rdma_dev_poll_all(dev);
 	assert_int_equal(completions, 0);
 	completions = 100000;
 	nvmft_rdma_dev_poll_all(dev);
 	assert_true(completions > 0);
+	nvmft_rdma_dev_put(dev);
+}
+
+static void only_receives_wake_a_group_that_waits_for_nothing_else(void **state)
+{
+	struct rdma_dev *dev = get();
+
+	(void)state;
+	assert_int_equal(nvmft_rdma_dev_arm(dev), 0);
+	assert_int_equal(notifies, 1);
+	assert_int_equal(nvmft_rdma_dev_arm(dev), 0);
+	assert_int_equal(notifies, 1);
+	dev->awaits = 1;
+	assert_int_equal(nvmft_rdma_dev_arm(dev), 0);
+	assert_int_equal(notifies, 2);
+	assert_int_equal(timers, 0);
+	nvmft_rdma_dev_put(dev);
+}
+
+static void what_a_response_holds_is_not_held_for_ever(void **state)
+{
+	struct rdma_dev *dev = get();
+
+	(void)state;
+	dev->unsent = 1;
+	assert_int_equal(nvmft_rdma_dev_arm(dev), 0);
+	assert_int_equal(timers, 1);
+	nvmft_rdma_dev_put(dev);
+	assert_int_equal(timers, 0);
+}
+
+static void what_came_in_before_it_was_asked_is_found(void **state)
+{
+	struct rdma_dev *dev = get();
+
+	(void)state;
+	completions = 1;
+	assert_int_equal(nvmft_rdma_dev_arm(dev), -EAGAIN);
+	assert_int_equal(completions, 0);
+	assert_int_equal(nvmft_rdma_dev_arm(dev), 0);
+	nvmft_rdma_dev_put(dev);
+}
+
+static void a_queue_that_has_told_is_asked_again(void **state)
+{
+	struct rdma_dev *dev = get();
+
+	(void)state;
+	assert_int_equal(nvmft_rdma_dev_arm(dev), 0);
+	told = dev->receives.cq;
+	dev->wake_op.complete(&dev->wake_op, 0, IORING_CQE_F_MORE);
+	assert_null(told);
+	assert_int_equal(nvmft_rdma_dev_arm(dev), 0);
+	assert_int_equal(notifies, 2);
+	nvmft_rdma_dev_put(dev);
+}
+
+static void the_channel_is_polled_until_the_device_ends(void **state)
+{
+	struct rdma_dev *dev = get();
+
+	(void)state;
+	starts = 0;
+	dev->wake_op.complete(&dev->wake_op, 0, IORING_CQE_F_MORE);
+	assert_int_equal(starts, 0);
+	dev->wake_op.complete(&dev->wake_op, 0, 0);
+	assert_int_equal(starts, 1);
 	nvmft_rdma_dev_put(dev);
 }
 
@@ -417,6 +502,11 @@ int main(void)
 		TEST(a_broken_queue_pair_ends_its_connection_only),
 		TEST(a_queue_that_cannot_be_polled_is_the_end),
 		TEST(a_pass_leaves_time_for_others_an_end_does_not),
+		TEST(only_receives_wake_a_group_that_waits_for_nothing_else),
+		TEST(what_a_response_holds_is_not_held_for_ever),
+		TEST(what_came_in_before_it_was_asked_is_found),
+		TEST(a_queue_that_has_told_is_asked_again),
+		TEST(the_channel_is_polled_until_the_device_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -142,8 +142,7 @@ struct rdma_conn *nvmft_rdma_dev_conn(struct rdma_dev *dev, uint32_t qp_num)
 
 int nvmft_rdma_cq_reserve(struct rdma_dev *dev, struct rdma_cq *queue, uint32_t entries)
 {
-	(void)dev;
-	(void)queue;
+	assert_ptr_equal(queue, &dev->receives);
 	if (reserved + entries > room)
 		return -ENOSPC;
 	reserved += entries;

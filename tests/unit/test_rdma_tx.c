@@ -53,17 +53,17 @@ void nvmft_rdma_conn_dirty(struct rdma_conn *c)
 	c->dirty = true;
 }
 
+void nvmft_rdma_conn_await(struct rdma_conn *c, bool awaits)
+{
+	c->awaits = awaits;
+}
+
 void nvmft_rdma_conn_dead(struct rdma_conn *c, const char *why)
 {
 	(void)why;
 	if (c->state != RDMA_CONN_DRAINING)
 		dead++;
 	c->state = RDMA_CONN_DRAINING;
-}
-
-void nvmft_rdma_conn_await(struct rdma_conn *c, bool awaits)
-{
-	c->awaits = awaits;
 }
 
 void nvmft_rdma_conn_drained(struct rdma_conn *c)
@@ -103,7 +103,7 @@ static int setup(void **state)
 	static struct rdma_dev dev;
 
 	(void)state;
-	dev.mrs = mrs;
+	dev = (struct rdma_dev){.mrs = mrs};
 	memset(&w, 0, sizeof(w));
 	conn = (struct rdma_conn){.dev = &dev,
 				  .qp = &qp,
@@ -323,11 +323,50 @@ static void a_fetch_is_given_up_only_before_its_reads(void **state)
 	assert_int_equal(executed, 1);
 }
 
+static void responses_alone_are_not_waited_for(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 8; i++)
+		nvmft_rdma_respond(command(i, NVMFT_DIR_TO_HOST, 1, 1));
+	nvmft_rdma_tx_flush(&conn);
+	assert_false(conn.awaits);
+	assert_int_equal(conn.dev->unsent, 8);
+	/* So much memory is. */
+	nvmft_rdma_respond(command(8, NVMFT_DIR_TO_HOST, 1, 1));
+	nvmft_rdma_tx_flush(&conn);
+	assert_true(conn.awaits);
+	complete_all();
+	nvmft_rdma_tx_flush(&conn);
+	assert_false(conn.awaits);
+	assert_int_equal(conn.dev->unsent, 0);
+	assert_int_equal(conn.held, 0);
+}
+
+static void reads_and_what_has_no_room_are_waited_for(void **state)
+{
+	(void)state;
+	nvmft_rdma_fetch(command(0, NVMFT_DIR_FROM_HOST, 1, 1));
+	nvmft_rdma_tx_flush(&conn);
+	assert_true(conn.awaits);
+	complete_all();
+	nvmft_rdma_tx_flush(&conn);
+	assert_false(conn.awaits);
+	conn.sq_size = conn.sq_free = 3;
+	nvmft_rdma_respond(command(1, NVMFT_DIR_TO_HOST, 1, 1));
+	nvmft_rdma_respond(command(2, NVMFT_DIR_TO_HOST, 1, PIECES));
+	nvmft_rdma_tx_flush(&conn);
+	assert_true(conn.awaits);
+	until_idle();
+	assert_false(conn.awaits);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(responses_alone_are_not_waited_for),
+		TEST(reads_and_what_has_no_room_are_waited_for),
 		TEST(a_pass_is_one_doorbell_and_a_signal_per_command),
 		TEST(responses_wait_for_room_in_the_send_queue),
 		TEST(data_that_does_not_fit_goes_in_parts_before_its_response),

@@ -150,6 +150,7 @@ static void post_response(struct chain *chain, struct rdma_req *rreq)
 	if (!rreq->sent && goes_on(chain))
 		return;
 	chain_signal_last(chain);
+	conn->parts += !rreq->sent;
 	rreq->where = RDMA_REQ_SENT;
 	TAILQ_REMOVE(&conn->txq, rreq, link);
 	TAILQ_INSERT_TAIL(&conn->posted, rreq, link);
@@ -186,6 +187,13 @@ static bool may_read(const struct chain *chain)
 	return !TAILQ_EMPTY(&conn->fetchq) && conn->reads < conn->read_depth && has_room(chain);
 }
 
+/* Without a completion nothing would go on, or much memory stay where it is. */
+static bool has_to_wait(const struct rdma_conn *conn)
+{
+	return conn->reads || conn->parts || !TAILQ_EMPTY(&conn->txq) || !TAILQ_EMPTY(&conn->fetchq) ||
+	       conn->held > RDMA_HELD_MAX;
+}
+
 void nvmft_rdma_tx_flush(struct rdma_conn *conn)
 {
 	struct chain chain;
@@ -205,8 +213,7 @@ void nvmft_rdma_tx_flush(struct rdma_conn *conn)
 		chain_post(&chain);
 	} while (full);
 	if (conn->state != RDMA_CONN_DRAINING)
-		nvmft_rdma_conn_await(conn, conn->reads || !TAILQ_EMPTY(&conn->txq) || !TAILQ_EMPTY(&conn->fetchq) ||
-						    conn->held > RDMA_HELD_MAX);
+		nvmft_rdma_conn_await(conn, has_to_wait(conn));
 }
 
 /* ---- completions ---- */
@@ -238,6 +245,7 @@ static void send_done(struct rdma_conn *conn, struct rdma_req *rreq)
 		nvmft_request_release(rreq->request);
 		return;
 	}
+	conn->parts--;
 	rreq->where = RDMA_REQ_TX;
 	TAILQ_INSERT_HEAD(&conn->txq, rreq, link);
 }
