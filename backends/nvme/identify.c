@@ -30,10 +30,9 @@
 
 /* Format NVM, CDW10 (NVMe Base 2.0, 5.14) */
 #define FORMAT_LBAF(cdw10) (((cdw10)&0xf) | ((cdw10) >> 8 & 0x30))
-#define FORMAT_EXTENDED(cdw10) ((cdw10) >> 4 & 1)
 #define FORMAT_PI(cdw10) ((cdw10) >> 5 & 7)
-#define FORMAT_PI_FIRST(cdw10) ((cdw10) >> 8 & 1)
 #define FORMAT_ERASE(cdw10) ((cdw10) >> 9 & 7)
+#define FORMAT_FIELDS 0x31ffu /* all but the erase */
 #define FNA_FORMATS_ALL (1u << 0)
 #define FNA_ERASES_ALL (1u << 1)
 
@@ -286,17 +285,21 @@ bool nvmft_ssd_same_format(const struct ssd_facts *a, const struct ssd_facts *b)
 
 /* ---- may it change? ---- */
 
-/* Without metadata, or protection information, its place has no meaning. */
-static bool asks_for_same(const struct ssd_facts *f, uint32_t cdw10)
+/* Hosts see one LBA format, without metadata: whatever the device has is index 0 to them. */
+static bool asks_for_same(uint32_t cdw10)
 {
-	return FORMAT_LBAF(cdw10) == f->format && FORMAT_PI(cdw10) == f->pi.type &&
-	       (!f->format_metadata || FORMAT_EXTENDED(cdw10) == f->extended) &&
-	       (!f->pi.type || FORMAT_PI_FIRST(cdw10) == f->pi.first);
+	return FORMAT_LBAF(cdw10) == 0 && FORMAT_PI(cdw10) == 0;
+}
+
+uint32_t nvmft_ssd_device_format(const struct ssd_facts *f, uint32_t cdw10)
+{
+	return (cdw10 & ~FORMAT_FIELDS) | (f->format & 0xf) | (f->format & 0x30u) << 8 | (uint32_t)f->extended << 4 |
+	       (uint32_t)f->pi.type << 5 | (uint32_t)f->pi.first << 8;
 }
 
 nvmft_status nvmft_ssd_check_format(const struct ssd_facts *f, uint32_t cdw10)
 {
-	if (!asks_for_same(f, cdw10))
+	if (!asks_for_same(cdw10))
 		return STATUS_INVALID_FORMAT;
 	if (f->ctrl.fna & FNA_FORMATS_ALL || (f->ctrl.fna & FNA_ERASES_ALL && FORMAT_ERASE(cdw10)))
 		return STATUS_INVALID_FIELD;

@@ -145,6 +145,8 @@ bool nvmft_ssd_same_format(const struct ssd_facts *a, const struct ssd_facts *b)
  * it is, and concerns no other namespace. @cdw10 in host byte order. Return: 0; what to answer instead of sending it.
  */
 nvmft_status nvmft_ssd_check_format(const struct ssd_facts *f, uint32_t cdw10);
+/* Its CDW10 for the device, whose own format it names. */
+uint32_t nvmft_ssd_device_format(const struct ssd_facts *f, uint32_t cdw10);
 
 /* info.c */
 

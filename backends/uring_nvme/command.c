@@ -154,4 +154,6 @@ void nvmft_ng_cmd_host(const struct ng_backend *ng, struct nvme_uring_cmd *cmd, 
 	cmd->cdw15 = le32toh(host->cdw15);
 	if (!admin)
 		hide(ng, cmd);
+	else if (host->opcode == SSD_ADMIN_FORMAT)
+		cmd->cdw10 = nvmft_ssd_device_format(&ng->facts, cmd->cdw10);
 }

@@ -41,14 +41,15 @@ static void set_command(struct pass *pass, const struct nvmft_sqe *from, uint32_
 }
 
 /* Format NVM: from here on I/O of all hosts waits until it is over and the device was asked. */
-static nvmft_status begin_format(struct vfio_nvme *vn, const struct nvmft_sqe *sqe)
+static nvmft_status begin_format(struct vfio_nvme *vn, uint32_t *cdw10)
 {
 	nvmft_status status;
 
 	if (ssd_in_doubt(&vn->doubt))
 		return STATUS_NOT_READY;
 	pthread_mutex_lock(&vn->ctrl->lock);
-	status = nvmft_ssd_check_format(&vn->facts.ssd, le32toh(sqe->cdw10));
+	status = nvmft_ssd_check_format(&vn->facts.ssd, *cdw10);
+	*cdw10 = nvmft_ssd_device_format(&vn->facts.ssd, *cdw10);
 	pthread_mutex_unlock(&vn->ctrl->lock);
 	if (!status)
 		ssd_doubt_raise(&vn->doubt);
@@ -56,7 +57,7 @@ static nvmft_status begin_format(struct vfio_nvme *vn, const struct nvmft_sqe *s
 }
 
 /* An allocation, as these commands are rare and have a long way to go. */
-static void submit(struct vfio_channel *ch, struct vio *vio)
+static void submit(struct vfio_channel *ch, struct vio *vio, uint32_t cdw10)
 {
 	struct ctrl *ctrl = ch->pair->ctrl;
 	struct pass *pass = calloc(1, sizeof(*pass));
@@ -64,6 +65,7 @@ static void submit(struct vfio_channel *ch, struct vio *vio)
 
 	if (!err) {
 		set_command(pass, vio->io->sqe, vio->io->flags & NVMFT_IO_NO_NSID ? 0 : ch->vn->nsid);
+		pass->sqe.cdw10 = htole32(cdw10);
 		err = set_data(ch, vio->io, pass);
 	}
 	if (err) {
@@ -85,12 +87,13 @@ static void submit(struct vfio_channel *ch, struct vio *vio)
 void nvmft_pass_submit(struct vfio_channel *ch, struct vio *vio)
 {
 	const struct nvmft_sqe *sqe = vio->io->sqe;
-	nvmft_status status = sqe->opcode == SSD_ADMIN_FORMAT ? begin_format(ch->vn, sqe) : 0;
+	uint32_t cdw10 = le32toh(sqe->cdw10);
+	nvmft_status status = sqe->opcode == SSD_ADMIN_FORMAT ? begin_format(ch->vn, &cdw10) : 0;
 
 	if (status)
 		nvmft_io_done(vio->io, status);
 	else
-		submit(ch, vio);
+		submit(ch, vio, cdw10);
 }
 
 static bool answered(const struct pass *pass)

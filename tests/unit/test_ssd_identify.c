@@ -360,30 +360,28 @@ static void test_format_of_the_same(void **state)
 	x->ns.flbas = 0x61;
 	x->ns.lbaf[0x31].ds = 12;
 	assert_int_equal(nvmft_ssd_take_ns(&x->f, &x->ns, x->why), 0);
-	assert_int_equal(nvmft_ssd_check_format(&x->f, 0x3001), 0);
-	assert_int_equal(nvmft_ssd_check_format(&x->f, 0x3001 | 1u << 9), 0);           /* with an erase */
-	assert_int_equal(nvmft_ssd_check_format(&x->f, 0x3001 | 1u << 8 | 1u << 4), 0); /* of no meaning */
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 0), 0);
+	assert_int_equal(nvmft_ssd_device_format(&x->f, 0), 0x3001);
+	assert_int_equal(nvmft_ssd_device_format(&x->f, 1u << 9), 0x3001 | 1u << 9); /* with an erase */
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 1u << 8 | 1u << 4), 0);     /* of no meaning */
+	assert_int_equal(nvmft_ssd_device_format(&x->f, 1u << 8 | 1u << 4), 0x3001);
 	assert_int_equal(nvmft_ssd_check_format(&x->f, 0x0001), INVALID_FORMAT);
-	assert_int_equal(nvmft_ssd_check_format(&x->f, 0x1001), INVALID_FORMAT);
-	assert_int_equal(nvmft_ssd_check_format(&x->f, 0x3000), INVALID_FORMAT);
-	assert_int_equal(nvmft_ssd_check_format(&x->f, 0x3001 | 1u << 5), INVALID_FORMAT);
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 0x1000), INVALID_FORMAT);
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 1u << 5), INVALID_FORMAT);
 }
 
+/* What hosts do not see stays as it is. */
 static void test_format_with_metadata(void **state)
 {
 	struct fixture *x = *state;
 
 	x->ns.flbas = EXTENDED;
 	assert_int_equal(take(x, 8, 2 | 8, 0), 0);
-	assert_int_equal(nvmft_ssd_check_format(&x->f, 1u << 8 | 2u << 5 | 1u << 4), 0);
-	assert_int_equal(nvmft_ssd_check_format(&x->f, 2u << 5 | 1u << 4), INVALID_FORMAT);
-	assert_int_equal(nvmft_ssd_check_format(&x->f, 1u << 8 | 1u << 5 | 1u << 4), INVALID_FORMAT);
-	assert_int_equal(nvmft_ssd_check_format(&x->f, 1u << 8 | 1u << 4), INVALID_FORMAT);
-	assert_int_equal(nvmft_ssd_check_format(&x->f, 1u << 8 | 2u << 5), INVALID_FORMAT);
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 0), 0);
+	assert_int_equal(nvmft_ssd_device_format(&x->f, 0), 1u << 8 | 2u << 5 | 1u << 4);
 	x->ns.flbas = 0;
 	assert_int_equal(take(x, 64, 0, 0), 0);
-	assert_int_equal(nvmft_ssd_check_format(&x->f, 0), 0);
-	assert_int_equal(nvmft_ssd_check_format(&x->f, 1u << 4), INVALID_FORMAT);
+	assert_int_equal(nvmft_ssd_device_format(&x->f, 1u << 4), 0);
 }
 
 /* Others' namespaces would lose their data, or get this one's format. */

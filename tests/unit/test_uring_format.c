@@ -126,9 +126,9 @@ static void test_admin_format(void **state)
 	host_command(f, 0xc0, NVMFT_IO_ADMIN, 0, 0);
 	answer(f, 0);
 	assert_int_equal(looks, 0);
-	format(f, 3);
+	format(f, 1u << 9);
 	assert_int_equal(cmd(1)->opcode, 0x80);
-	assert_int_equal(cmd(1)->cdw10, 3);
+	assert_int_equal(cmd(1)->cdw10, 1u << 9 | 3);
 	assert_true(ssd_in_doubt(&f->ng.doubt));
 	answer(f, 0x002 | 0x4000);
 	assert_int_equal(looks, 1);
@@ -140,12 +140,12 @@ static void test_admin_format_to_another(void **state)
 
 	f->ng.ctrl_fd[0] = 30;
 	f->ng.facts.format = 3;
-	format(f, 2);
+	format(f, 3);
 	assert_int_equal(done_status, 0x410a);
 	assert_int_equal(nsqes + looks, 0);
 	assert_false(ssd_in_doubt(&f->ng.doubt));
 	ssd_doubt_raise(&f->ng.doubt); /* who knows what it has now */
-	format(f, 3);
+	format(f, 0);
 	assert_int_equal(done_status, NG_STATUS_NOT_READY);
 	assert_int_equal(nsqes, 0);
 }

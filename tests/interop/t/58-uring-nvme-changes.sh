@@ -51,7 +51,7 @@ f=$(disk 2)
 random_file a 4096
 nvme write $f -s 7 -c 0 -z 4096 -d a
 refused "a format where it is not" nvme format /dev/$c -n 3 -l 0 --force
-nvme format /dev/$c -n 2 -l "$(nvme id-ns $(ssd 2) -o json | jq '.flbas % 16')" --force
+nvme format /dev/$c -n 2 -l 0 --force
 nvme read $f -s 7 -c 0 -z 4096 -d b > /dev/null
 head -c 4096 /dev/zero | cmp - b
 
@@ -59,7 +59,7 @@ say "a host may not format it to other blocks, which others use"
 lbaf=$(nvme id-ns $(ssd 2) -o json | jq '.flbas % 16')
 device=/dev/$(basename "$(grep -l NVMFT-SSD /sys/class/nvme/nvme*/serial | sed 's,/serial,,')")
 verify_start $f --time_based --runtime=4
-refused "another format" nvme format /dev/$c -n 2 -l 0 --force
+refused "another format" nvme format /dev/$c -n 2 -l 1 --force
 has "the reason" "$REFUSAL" "[Ii]nvalid [Ff]ormat|INVALID_FORMAT|10a"
 verify_wait
 eq "the device's format" "$(nvme id-ns $(ssd 2) -o json | jq '.flbas % 16')" "$lbaf"

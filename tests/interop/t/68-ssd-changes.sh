@@ -47,10 +47,10 @@ d=$(disk 1) c=$(controllers $NQN)
 eq "block size" "$(blockdev --getss $d)" 4096
 random_file a 4096
 nvme write $d -s 7 -c 0 -z 4096 -d a
-refused "a host's format to other blocks" nvme format /dev/$c -n 1 -l $(lbaf_of 9) --force
+refused "a host's format to other blocks" nvme format /dev/$c -n 1 -l 1 --force
 nvme read $d -s 7 -c 0 -z 4096 -d b > /dev/null
 cmp a b
-nvme format /dev/$c -n 1 -l $(lbaf_of 12) --force
+nvme format /dev/$c -n 1 -l 0 --force
 nvme read $d -s 7 -c 0 -z 4096 -d b > /dev/null
 head -c 4096 /dev/zero | cmp - b
 # The device tells of attachments only, and of a format to nobody but who does it.
