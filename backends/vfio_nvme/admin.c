@@ -296,12 +296,40 @@ static int set_options(struct ctrl *ctrl)
 	return err < 0 ? failed(ctrl, "Set Features, asynchronous events", err) : 0;
 }
 
+static struct nvmft_sqe get_log(const struct ctrl *ctrl, uint8_t lid, uint32_t len)
+{
+	struct nvmft_sqe sqe = {
+		.opcode = nvme_admin_get_log_page,
+		.nsid = htole32(UINT32_MAX),
+		.cdw10 = htole32((uint32_t)lid | (len / 4 - 1) << 16),
+	};
+	uint64_t prp1 = htole64(ctrl->log_page.iova);
+
+	memset(ctrl->log_page.base, 0, ctrl->log_page.len);
+	memcpy(sqe.dptr, &prp1, sizeof(prp1));
+	return sqe;
+}
+
+/*
+ * Of changes that were told to whoever had the device before, and of which that one has not read, some devices tell no
+ * more, not even after a reset: QEMU before 8. Namespaces are identified after this.
+ */
+static int forget_changes(struct ctrl *ctrl)
+{
+	struct nvmft_sqe sqe = get_log(ctrl, NVME_LOG_LID_CHANGED_NS, NVME_PAGE);
+	int err = ctrl->facts.oaes & EVENTS_NAMESPACES ? nvmft_admin_command(ctrl, &sqe, NULL) : 0;
+
+	return err < 0 ? failed(ctrl, "Get Log Page, changed namespaces", err) : 0;
+}
+
 int nvmft_admin_setup(struct ctrl *ctrl)
 {
 	int err = set_queues(ctrl);
 
 	if (!err)
 		err = set_options(ctrl);
+	if (!err)
+		err = forget_changes(ctrl);
 	if (!err)
 		err = nvmft_host_behavior_setup(ctrl);
 	if (!err)
@@ -362,14 +390,7 @@ void nvmft_admin_expect_event(struct ctrl *ctrl)
 
 bool nvmft_admin_read_log(struct ctrl *ctrl, uint8_t lid, uint32_t len)
 {
-	struct nvmft_sqe sqe = {
-		.opcode = nvme_admin_get_log_page,
-		.nsid = htole32(UINT32_MAX),
-		.cdw10 = htole32((uint32_t)lid | (len / 4 - 1) << 16),
-	};
-	uint64_t prp1 = htole64(ctrl->log_page.iova);
+	struct nvmft_sqe sqe = get_log(ctrl, lid, len);
 
-	memset(ctrl->log_page.base, 0, ctrl->log_page.len);
-	memcpy(sqe.dptr, &prp1, sizeof(prp1));
 	return nvmft_admin_submit(ctrl, &sqe, ADMIN_LOG) >= 0;
 }

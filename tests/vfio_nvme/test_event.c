@@ -58,13 +58,25 @@ static void test_asks_for_events(void **state)
 	assert_int_equal(w->m->events_wanted, 1);
 }
 
+/* Until they are, some devices tell of no more. */
+static void test_changes_told_to_others_are_read(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(w->m->logs_read, 1);
+	assert_int_equal(w->m->last_lid, 4);
+	model_fatal(w->m);
+	run_for(w, 3 * SECOND);
+	assert_int_equal(w->m->logs_read, 2);
+}
+
 static void test_event_is_acknowledged(void **state)
 {
 	struct world *w = *state;
 
 	model_event(w->m, 0x00c00007); /* the vendor's, log page C0h */
 	run_for(w, 3 * SECOND);
-	assert_int_equal(w->m->logs_read, 1);
+	assert_int_equal(w->m->logs_read, 2);
 	assert_int_equal(w->m->last_lid, 0xc0);
 	assert_int_equal(w->m->events_wanted, 2);
 	expect_log("log page 0xc0");
@@ -374,6 +386,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_asks_for_events, setup_two),
+		TEST(test_changes_told_to_others_are_read, setup_two),
 		TEST(test_event_is_acknowledged, setup_two),
 		TEST(test_events_do_not_flood, setup_two),
 		TEST(test_health_in_words, setup_two),
