@@ -159,14 +159,18 @@ void engine_destroy(struct engine *e)
 	config_free(e->config);
 }
 
-/* Nobody can connect to a wildcard address; this machine itself always can to its loopback. */
-static const char *reachable(const char *traddr, const char *announce)
+/* Nobody can connect to a wildcard address. This machine can to its loopback, which no RDMA device has. */
+static const char *reachable(const char *traddr, const char *announce, bool rdma)
 {
+	bool any4 = !strcmp(traddr, "0.0.0.0"), any6 = !strcmp(traddr, "::");
+
 	if (announce)
 		return announce;
-	if (!strcmp(traddr, "0.0.0.0"))
-		return "127.0.0.1";
-	return strcmp(traddr, "::") ? traddr : "::1";
+	if (!any4 && !any6)
+		return traddr;
+	if (rdma)
+		return "ADDRESS";
+	return any4 ? "127.0.0.1" : "::1";
 }
 
 void engine_print_connect(const struct engine *e, FILE *out)
@@ -176,13 +180,14 @@ void engine_print_connect(const struct engine *e, FILE *out)
 	for (size_t i = 0; i < e->config->nports; i++) {
 		const struct port_config *p = &e->config->ports[i];
 
+		bool rdma = p->addr.trtype == TRTYPE_RDMA;
+
 		if (!p->live)
 			continue;
 		nvmft_port_address(p->live, traddr, trsvcid);
 		for (size_t j = 0; j < p->linked.n; j++)
-			fprintf(out, "nvme connect -t %s -a %s -s %s -n %s\n",
-				p->addr.trtype == TRTYPE_RDMA ? "rdma" : "tcp", reachable(traddr, p->announce), trsvcid,
-				p->linked.item[j]);
+			fprintf(out, "nvme connect -t %s -a %s -s %s -n %s\n", rdma ? "rdma" : "tcp",
+				reachable(traddr, p->announce, rdma), trsvcid, p->linked.item[j]);
 	}
 }
 
