@@ -16,10 +16,12 @@
  *
  * @signs: so many since the last time that it was found to be the same; 0: go on. Raised on any thread, taken away by
  * the one that asks.
+ * @formats: Format NVM of hosts under way, during which the format being the same means nothing
  * @refuse: do not wait either: the format is another one, the device is gone, or it does not answer
  */
 struct ssd_doubt {
 	atomic_uint signs;
+	atomic_uint formats;
 	atomic_bool refuse;
 };
 
@@ -47,16 +49,31 @@ static inline void ssd_doubt_refuse(struct ssd_doubt *doubt)
 	ssd_doubt_raise(doubt);
 }
 
+/* From here to the end of a format no look ends the doubt; one has to follow that end. */
+static inline void ssd_format_begins(struct ssd_doubt *doubt)
+{
+	atomic_fetch_add(&doubt->formats, 1);
+	ssd_doubt_raise(doubt);
+}
+
+static inline void ssd_format_ends(struct ssd_doubt *doubt)
+{
+	atomic_fetch_sub(&doubt->formats, 1);
+}
+
 /* Before the device is asked; for ssd_doubt_settle(). */
 static inline unsigned int ssd_doubt_begin(const struct ssd_doubt *doubt)
 {
 	return atomic_load(&doubt->signs);
 }
 
-/* It has the same format. False: there were signs since ssd_doubt_begin(), and it has to be asked once more. */
+/* It has the same format. False: there were signs since ssd_doubt_begin(), and it has to be asked once more; or when a
+ * format is over. */
 static inline bool ssd_doubt_settle(struct ssd_doubt *doubt, unsigned int begin)
 {
 	atomic_store(&doubt->refuse, false);
+	if (atomic_load(&doubt->formats))
+		return false;
 	return atomic_compare_exchange_strong(&doubt->signs, &begin, 0);
 }
 

@@ -380,8 +380,8 @@ static void issue(struct ng_channel *ch, struct ng_io *ni)
 			refuse(ch, ni);
 			return;
 		}
-		/* Behind those that wait already, or they might for ever. */
-		sqe = doubt || ch->waiting ? NULL : nvmft_ng_get_sqe(ch);
+		/* Behind those that wait already, or they might for ever; but they may wait for an admin command, a format. */
+		sqe = doubt || (ch->waiting && !is_admin(ni->io)) ? NULL : nvmft_ng_get_sqe(ch);
 		if (!sqe) {
 			wait_for_turn(ch, ni);
 			return;
@@ -402,13 +402,19 @@ static void give_up_fixed(struct ng_channel *ch)
 	ch->fixed_regions = 0;
 }
 
+static void format_ends(struct ng_backend *ng)
+{
+	ssd_format_ends(&ng->doubt);
+	nvmft_ng_look(ng, false);
+}
+
 static void end(struct ng_channel *ch, struct ng_io *ni)
 {
 	if (ni->fixed && ni->plain && !ni->status)
 		give_up_fixed(ch);
 	/* Whatever became of it, nobody else tells us to look. */
 	if (is_format(ni->io))
-		nvmft_ng_look(ch->channel->backend->priv, false);
+		format_ends(ch->channel->backend->priv);
 	if (ni->vec && ni->vec != ni->few)
 		free(ni->vec);
 	ch->outstanding--;
@@ -578,7 +584,7 @@ static nvmft_status begin_format(struct ng_backend *ng, const struct nvmft_io *i
 	if (ssd_in_doubt(&ng->doubt))
 		return NG_STATUS_NOT_READY;
 	if (!status)
-		ssd_doubt_raise(&ng->doubt);
+		ssd_format_begins(&ng->doubt);
 	return status;
 }
 
@@ -659,7 +665,8 @@ void nvmft_ng_short_failed(struct ng_channel *ch, struct nvmft_io *io, int res)
 	ch->outstanding++;
 	ni->at = ni->total;
 	ni->pending = 1;
-	ni->fixed = region_is_fixed(ch, io->iov->region);
+	/* As it was when it was sent: registered buffers may have been given up since. */
+	ni->fixed = io->iov->region < NG_REGIONS && ch->fixed[io->iov->region];
 	nvmft_ng_complete(ch, ni, res, 0);
 }
 

@@ -52,7 +52,7 @@ static nvmft_status begin_format(struct vfio_nvme *vn, uint32_t *cdw10)
 	*cdw10 = nvmft_ssd_device_format(&vn->facts.ssd, *cdw10);
 	pthread_mutex_unlock(&vn->ctrl->lock);
 	if (!status)
-		ssd_doubt_raise(&vn->doubt);
+		ssd_format_begins(&vn->doubt);
 	return status;
 }
 
@@ -60,6 +60,7 @@ static nvmft_status begin_format(struct vfio_nvme *vn, uint32_t *cdw10)
 static void submit(struct vfio_channel *ch, struct vio *vio, uint32_t cdw10)
 {
 	struct ctrl *ctrl = ch->pair->ctrl;
+	struct ssd_doubt *formats = vio->io->sqe->opcode == SSD_ADMIN_FORMAT ? &ch->vn->doubt : NULL;
 	struct pass *pass = calloc(1, sizeof(*pass));
 	int err = pass ? 0 : -ENOMEM;
 
@@ -70,12 +71,15 @@ static void submit(struct vfio_channel *ch, struct vio *vio, uint32_t cdw10)
 	}
 	if (err) {
 		free(pass);
-		if (vio->io->sqe->opcode == SSD_ADMIN_FORMAT)
+		if (formats) {
+			ssd_format_ends(formats);
 			nvmft_event_suspect(ch->vn); /* which ends the doubt */
+		}
 		nvmft_io_done(vio->io, nvmft_status_from_errno(err));
 		return;
 	}
 	pass->pair = ch->pair;
+	pass->formats = formats;
 	vio->pass = pass;
 	TAILQ_INSERT_TAIL(&ch->passes, vio, link);
 	pthread_mutex_lock(&ctrl->lock);
@@ -158,13 +162,22 @@ static void answer(struct pass *pass, nvmft_status status, uint64_t result)
 	nvmft_pair_wake(pair);
 }
 
+/* Before it is answered: the namespace may be closed after that. */
+static void format_ends(struct ctrl *ctrl, const struct pass *pass)
+{
+	if (!pass->formats)
+		return;
+	ssd_format_ends(pass->formats);
+	ctrl->look_again = true;
+}
+
 void nvmft_pass_over(struct ctrl *ctrl, struct admin_slot *slot)
 {
 	struct pass *pass = slot->pass;
 
 	slot->pass = NULL;
 	ctrl->npasses--;
-	ctrl->look_again |= pass->sqe.opcode == SSD_ADMIN_FORMAT;
+	format_ends(ctrl, pass);
 	answer(pass, slot->cqe.status & SSD_STATUS_KEPT, slot->cqe.dw0 | (uint64_t)slot->cqe.dw1 << 32);
 }
 
@@ -257,9 +270,10 @@ static void start(struct ctrl *ctrl)
 		if (!over && (state != CTRL_LIVE || !send(ctrl, pass)))
 			return;
 		unlink_first(ctrl);
-		ctrl->look_again |= over && pass->sqe.opcode == SSD_ADMIN_FORMAT;
-		if (over)
+		if (over) {
+			format_ends(ctrl, pass);
 			answer(pass, dead ? STATUS_NOT_READY : STATUS_ABORTED, 0);
+		}
 	}
 }
 

@@ -310,7 +310,7 @@ static uint64_t sleep_time(struct ctrl *ctrl)
 	enum ctrl_state state = ctrl_state(ctrl);
 	bool busy = ctrl->aborts || ctrl->npasses || ctrl->event == EVENT_READING;
 
-	if (ctrl->event == EVENT_READ)
+	if (ctrl->event == EVENT_READ || ctrl->look_again)
 		return 0;
 	if (busy && !ctrl->dev->nvectors)
 		return POLL_NS;

@@ -420,6 +420,13 @@ static void test_doubt(void **state)
 	assert_true(ssd_in_doubt(&doubt) && ssd_refused(&doubt));
 	assert_true(ssd_doubt_settle(&doubt, ssd_doubt_begin(&doubt)));
 	assert_false(ssd_in_doubt(&doubt) || ssd_refused(&doubt));
+	ssd_format_begins(&doubt);
+	ssd_format_begins(&doubt);
+	ssd_format_ends(&doubt);
+	assert_false(ssd_doubt_settle(&doubt, ssd_doubt_begin(&doubt)));
+	assert_true(ssd_in_doubt(&doubt));
+	ssd_format_ends(&doubt);
+	assert_true(ssd_doubt_settle(&doubt, ssd_doubt_begin(&doubt)));
 	atomic_store(&doubt.signs, UINT32_MAX);
 	ssd_doubt_raise(&doubt);
 	assert_true(ssd_in_doubt(&doubt));

@@ -134,6 +134,20 @@ static void test_admin_format(void **state)
 	assert_int_equal(looks, 1);
 }
 
+/* I/O that waits may wait for its end. */
+static void test_admin_format_goes_first(void **state)
+{
+	struct fixture *f = *state;
+	struct ng_io other = {0};
+
+	f->ng.ctrl_fd[0] = 30;
+	f->ch.waiting = &other;
+	format(f, 0);
+	assert_int_equal(nsqes, 1);
+	f->ch.waiting = NULL;
+	answer(f, 0);
+}
+
 static void test_admin_format_to_another(void **state)
 {
 	struct fixture *f = *state;
@@ -226,6 +240,7 @@ int main(void)
 		T(test_admin),
 		T(test_admin_of_no_namespace),
 		T(test_admin_format),
+		T(test_admin_format_goes_first),
 		T(test_admin_format_to_another),
 		T(test_admin_format_other_controller),
 		T(test_admin_vector),

@@ -140,6 +140,26 @@ static void test_io_waits_for_a_format_of_a_host(void **state)
 	expect(&u, 0);
 }
 
+/* It looks the same all the time, but is not to be used. */
+static void test_io_waits_for_the_end_of_a_format(void **state)
+{
+	struct world *w = *state;
+	struct nvmft_sqe sqe;
+	struct test_io t, u;
+
+	w->m->hold_pass = true;
+	pass_opcode(w, &t, &sqe, 0x80, 0);
+	submit(w, &u, NVMFT_IO_READ, 0, 1, 0);
+	run_for(w, 2 * MS);
+	model_event(w->m, 0x00040002u); /* namespaces changed */
+	run_for(w, 3 * SECOND);
+	assert_int_equal(t.done | u.done, 0);
+	model_answer_pass(w->m, 0);
+	run_for(w, 10 * MS);
+	expect(&t, 0);
+	expect(&u, 0);
+}
+
 static void test_admin_command_fails(void **state)
 {
 	struct world *w = *state;
@@ -332,6 +352,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_format_to_another_format, setup_two),
 		TEST(test_io_waits_for_a_format_of_a_host, setup_two),
+		TEST(test_io_waits_for_the_end_of_a_format, setup_two),
 		TEST(test_admin_command, setup_two),
 		TEST(test_admin_command_of_no_namespace, setup_two),
 		TEST(test_admin_command_changes_namespaces, setup_two),
