@@ -82,6 +82,9 @@ void nvmft_rdma_conn_dead(struct rdma_conn *conn, const char *why)
  */
 static void destroy_qp(struct rdma_conn *conn)
 {
+	/* Also of one that was never accepted: nothing more is posted to it, and nobody finds it dead. */
+	conn->state = RDMA_CONN_DRAINING;
+	nvmft_rdma_rx_stop(conn->rx);
 	nvmft_rdma_dev_poll_all(conn->dev);
 	ibv_destroy_qp(conn->qp);
 	conn->qp = NULL;

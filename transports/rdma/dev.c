@@ -84,8 +84,9 @@ int nvmft_rdma_dev_poll(struct rdma_dev *dev)
 /* Others may go on to put more in. */
 void nvmft_rdma_dev_poll_all(struct rdma_dev *dev)
 {
-	cq_poll(dev, &dev->receives, dev->receives.size);
+	/* In the order of nvmft_rdma_dev_poll(): a response that a host has taken is seen before its next command. */
 	cq_poll(dev, &dev->sends, dev->sends.size);
+	cq_poll(dev, &dev->receives, dev->receives.size);
 	post_receives(dev, true);
 }
 

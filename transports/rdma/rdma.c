@@ -30,7 +30,8 @@ static int group_poll(struct nvmft_transport_group *tg)
 {
 	struct rdma_group *rg = tg->priv;
 	struct rdma_dev *dev;
-	int n = 0;
+	/* Also what group_arm has found, which group_flush may end. */
+	int n = !TAILQ_EMPTY(&rg->dirty);
 
 	LIST_FOREACH (dev, &rg->devs, link)
 		n += nvmft_rdma_dev_poll(dev);

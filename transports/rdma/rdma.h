@@ -227,7 +227,7 @@ struct rdma_conn {
 	uint32_t max_sge, max_sge_read;
 	uint32_t depth;
 	uint32_t unsent; /* responses that the host has not taken yet */
-	uint64_t held;   /* data of these */
+	uint64_t held;   /* data memory of these: of what hosts wrote, too */
 	uint32_t parts;  /* of these, those that are posted in part */
 	bool awaits;     /* counted in dev->awaits */
 	uint32_t sq_size, sq_free;

@@ -241,7 +241,7 @@ static void send_done(struct rdma_conn *conn, struct rdma_req *rreq)
 	if (rreq->sent) {
 		conn->unsent--;
 		conn->dev->unsent--;
-		conn->held -= response_len(rreq->request);
+		conn->held -= rreq->request->data_len;
 		nvmft_request_release(rreq->request);
 		return;
 	}
@@ -275,6 +275,8 @@ void nvmft_rdma_sent(struct rdma_conn *conn, const struct ibv_wc *wc)
 		send_done(conn, rreq);
 	if (!TAILQ_EMPTY(&conn->txq) || !TAILQ_EMPTY(&conn->fetchq))
 		nvmft_rdma_conn_dirty(conn);
+	else if (conn->state != RDMA_CONN_DRAINING)
+		nvmft_rdma_conn_await(conn, has_to_wait(conn));
 }
 
 /* ---- what the core calls ---- */
@@ -306,10 +308,9 @@ void nvmft_rdma_respond(struct nvmft_request *request)
 {
 	struct rdma_conn *conn = rdma_conn_of(request->queue);
 	struct rdma_req *rreq = rdma_req_of(request);
-	uint32_t len = response_len(request);
 
-	data_rewind(rreq, len);
-	conn->held += len;
+	data_rewind(rreq, response_len(request));
+	conn->held += request->data_len;
 	conn->dev->unsent++;
 	rreq->where = RDMA_REQ_TX;
 	TAILQ_INSERT_TAIL(&conn->txq, rreq, link);
