@@ -380,7 +380,8 @@ static void issue(struct ng_channel *ch, struct ng_io *ni)
 			refuse(ch, ni);
 			return;
 		}
-		/* Behind those that wait already, or they might for ever; but they may wait for an admin command, a format. */
+		/* Behind those that wait already, or they might for ever; but they may wait for an admin command, a
+		 * format. */
 		sqe = doubt || (ch->waiting && !is_admin(ni->io)) ? NULL : nvmft_ng_get_sqe(ch);
 		if (!sqe) {
 			wait_for_turn(ch, ni);

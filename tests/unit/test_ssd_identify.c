@@ -363,7 +363,7 @@ static void test_format_of_the_same(void **state)
 	assert_int_equal(nvmft_ssd_check_format(&x->f, 0), 0);
 	assert_int_equal(nvmft_ssd_device_format(&x->f, 0), 0x3001);
 	assert_int_equal(nvmft_ssd_device_format(&x->f, 1u << 9), 0x3001 | 1u << 9); /* with an erase */
-	assert_int_equal(nvmft_ssd_check_format(&x->f, 1u << 8 | 1u << 4), 0);     /* of no meaning */
+	assert_int_equal(nvmft_ssd_check_format(&x->f, 1u << 8 | 1u << 4), 0);       /* of no meaning */
 	assert_int_equal(nvmft_ssd_device_format(&x->f, 1u << 8 | 1u << 4), 0x3001);
 	assert_int_equal(nvmft_ssd_check_format(&x->f, 0x0001), INVALID_FORMAT);
 	assert_int_equal(nvmft_ssd_check_format(&x->f, 0x1000), INVALID_FORMAT);
