@@ -38,18 +38,6 @@ static uint16_t has_metadata(struct model *m, const struct nvmft_sqe *sqe, uint8
 	return 0;
 }
 
-static int setup(void **state)
-{
-	*state = world_create();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	world_free(*state);
-	return 0;
-}
-
 static void command(struct world *w, struct test_io *t, struct nvmft_sqe *sqe, uint32_t len)
 {
 	struct nvmft_channel *channel = channel0(w);
@@ -293,17 +281,17 @@ static void test_metadata_has_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_command_and_its_result, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_status_of_a_command, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_verify_is_split, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_command_outside_of_regions, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_what_waits_goes_first, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_zone_is_written_in_order, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_zone_write_ends_with_the_first_error, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_zone_write_is_aborted, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_zone_write_survives_no_reset, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_data_at_odd_places, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_metadata_has_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_command_and_its_result, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_status_of_a_command, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_verify_is_split, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_command_outside_of_regions, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_what_waits_goes_first, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_zone_is_written_in_order, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_zone_write_ends_with_the_first_error, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_zone_write_is_aborted, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_zone_write_survives_no_reset, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_data_at_odd_places, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_metadata_has_memory, world_setup, world_teardown),
 	};
 
 	return cmocka_run_group_tests_name("vfio_command", tests, NULL, NULL);

@@ -8,52 +8,9 @@
 #define NOT_READY 0x82
 #define LOST 0x21
 
-static int setup(void **state)
-{
-	*state = world_create();
-	return 0;
-}
-
-/* Both namespaces in the first group. */
-static int setup_two(void **state)
-{
-	struct world *w = world_create();
-	int err = world_open(w, DEPTH);
-
-	*state = w;
-	if (!err)
-		err = world_open_ns(w, 1, DEPTH);
-	return err ? err : world_open_channel(w, 0, 1);
-}
-
-/* The first namespace in both groups. */
-static int setup_groups(void **state)
-{
-	struct world *w = world_create();
-	int err = world_open(w, DEPTH);
-
-	*state = w;
-	if (!err)
-		err = world_open_channel(w, 1, 0);
-	run_for(w, MS);
-	return err;
-}
-
-static int teardown(void **state)
-{
-	world_free(*state);
-	return 0;
-}
-
 static struct nvmft_channel *channel(struct world *w, unsigned int group, unsigned int ns)
 {
 	return &w->channels[group][ns].channel;
-}
-
-static void expect(const struct test_io *t, nvmft_status status)
-{
-	assert_int_equal(t->done, 1);
-	assert_int_equal(t->io.status, status);
 }
 
 /* ---- namespaces ---- */
@@ -70,8 +27,8 @@ static void test_namespaces_share_queue_and_memory(void **state)
 	submit_to(w, 0, 0, &t[0], NVMFT_IO_WRITE, 3, 1, 0);
 	submit_to(w, 0, 1, &t[1], NVMFT_IO_WRITE, 3, 1, 4096);
 	pass(w);
-	expect(&t[0], 0);
-	expect(&t[1], 0);
+	expect_io(&t[0], 0);
+	expect_io(&t[1], 0);
 	assert_int_equal(w->m->disk[0][3 * 512], 0x11);
 	assert_int_equal(w->m->disk[1][3 * 512], 0x22);
 }
@@ -90,7 +47,7 @@ static void test_completion_waits_for_its_namespace(void **state)
 	assert_int_equal(t[1].done, 0);
 	assert_int_equal(nvmft_vfio_arm(channel(w, 0, 1)), -EAGAIN);
 	nvmft_vfio_poll(channel(w, 0, 1));
-	expect(&t[1], 0);
+	expect_io(&t[1], 0);
 	assert_int_equal(nvmft_vfio_arm(channel(w, 0, 1)), 0);
 }
 
@@ -121,7 +78,7 @@ static void test_one_closes_the_other_goes_on(void **state)
 	assert_int_equal(w->m->shutdowns, 0);
 	submit_to(w, 0, 1, &t, NVMFT_IO_READ, 0, 1, 0);
 	pass(w);
-	expect(&t, 0);
+	expect_io(&t, 0);
 	world_close_channel(w, 0, 1);
 	world_close_ns(w, 1);
 	run_for(w, MS);
@@ -144,7 +101,7 @@ static void test_open_again_after_the_last(void **state)
 	assert_int_equal(w->m->enables, 2);
 	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
 	pass(w);
-	expect(&t, 0);
+	expect_io(&t, 0);
 }
 
 static void test_namespace_is_served_once(void **state)
@@ -192,7 +149,7 @@ static void test_queue_is_not_waited_for(void **state)
 	assert_true(wakes(w, 0));
 	pass(w);
 	pass(w);
-	expect(&t, 0);
+	expect_io(&t, 0);
 }
 
 static void test_close_does_not_wait(void **state)
@@ -227,7 +184,7 @@ static void test_group_comes_and_goes(void **state)
 		assert_int_equal(world_open_channel(w, i & 1, 0), 0);
 		submit_to(w, i & 1, 0, &t, NVMFT_IO_READ, 0, 1, 0);
 		run_for(w, MS);
-		expect(&t, 0);
+		expect_io(&t, 0);
 		world_close_channel(w, i & 1, 0);
 	}
 }
@@ -244,7 +201,7 @@ static void test_group_comes_back_at_once(void **state)
 	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
 	w->stuck = false;
 	run_for(w, 2 * MS);
-	expect(&t, 0);
+	expect_io(&t, 0);
 	assert_int_equal(w->m->creates, 2);
 }
 
@@ -262,7 +219,7 @@ static void test_queue_cannot_be_deleted(void **state)
 	w->m->dead_admin = false;
 	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
 	run_for(w, SECOND);
-	expect(&t, 0);
+	expect_io(&t, 0);
 }
 
 /* A pair that closes while the thread makes its queue. */
@@ -289,13 +246,13 @@ static void test_queue_is_refused(void **state)
 	assert_int_equal(world_open(w, DEPTH), 0);
 	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
 	run_for(w, MS);
-	expect(&t, NOT_READY);
+	expect_io(&t, NOT_READY);
 	assert_int_equal(w->m->enables, 1);
 	w->m->no_queues = false;
 	run_for(w, 2 * SECOND);
 	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
 	pass(w);
-	expect(&t, 0);
+	expect_io(&t, 0);
 }
 
 static void test_no_memory_for_a_queue(void **state)
@@ -308,12 +265,12 @@ static void test_no_memory_for_a_queue(void **state)
 	w->m->map_fails = true;
 	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
 	run_for(w, MS);
-	expect(&t, NOT_READY);
+	expect_io(&t, NOT_READY);
 	w->m->map_fails = false;
 	run_for(w, 2 * SECOND);
 	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
 	pass(w);
-	expect(&t, 0);
+	expect_io(&t, 0);
 }
 
 /* ---- failure ---- */
@@ -336,13 +293,13 @@ static void test_reset_with_two_groups(void **state)
 	for (unsigned int g = 0; g < 2; g++) {
 		assert_int_equal(nvmft_vfio_arm(channel(w, g, 0)), -EAGAIN);
 		nvmft_vfio_poll(channel(w, g, 0));
-		expect(&t[g], LOST);
+		expect_io(&t[g], LOST);
 		submit_to(w, g, 0, &u[g], NVMFT_IO_READ, g, 1, g * 4096);
 		assert_int_equal(u[g].done, 0);
 	}
 	run_for(w, SECOND);
 	for (unsigned int g = 0; g < 2; g++)
-		expect(&u[g], 0);
+		expect_io(&u[g], 0);
 	assert_int_equal(w->m->enables, 2);
 	assert_int_equal(w->m->creates, 4);
 	assert_int_equal(w->ns[0].told, 0);
@@ -364,7 +321,7 @@ static void test_reset_while_idle(void **state)
 	submit_to(w, 1, 0, &t, NVMFT_IO_READ, 0, 1, 0);
 	assert_int_equal(reg_read32(w->m->bar, REG_DOORBELLS + 8), 0);
 	run_for(w, 2 * MS);
-	expect(&t, 0);
+	expect_io(&t, 0);
 }
 
 static void test_comes_back_only_to_fail(void **state)
@@ -379,7 +336,7 @@ static void test_comes_back_only_to_fail(void **state)
 	assert_int_equal(ctrl_state(w->ctrl), CTRL_DEAD);
 	assert_int_equal(w->m->enables, 4);
 	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
-	expect(&t, NOT_READY);
+	expect_io(&t, NOT_READY);
 }
 
 static void test_resets_now_and_then_are_forgiven(void **state)
@@ -405,7 +362,7 @@ static void test_gone_is_told_to_all(void **state)
 	model_vanish(w->m);
 	run_for(w, 2 * SECOND);
 	for (unsigned int n = 0; n < 2; n++) {
-		expect(&t[n], LOST);
+		expect_io(&t[n], LOST);
 		assert_int_equal(w->ns[n].told, 1);
 		assert_true(w->ns[n].gone);
 	}
@@ -438,7 +395,7 @@ static void test_abort_cannot_hit_the_next_command(void **state)
 	model_answer(w->m, 0, 0);
 	submit(w, &u, NVMFT_IO_READ, 0, 1, 0);
 	pass(w);
-	expect(&t, 0);
+	expect_io(&t, 0);
 	assert_int_equal(w->m->nheld, 0);
 	w->stuck = false;
 	run_for(w, 3 * SECOND);
@@ -447,7 +404,7 @@ static void test_abort_cannot_hit_the_next_command(void **state)
 	assert_int_equal(w->m->nheld, 1);
 	model_answer(w->m, 0, 0);
 	pass(w);
-	expect(&u, 0);
+	expect_io(&u, 0);
 }
 
 static unsigned int nfree(const struct vfio_pair *pair)
@@ -495,7 +452,7 @@ static void test_no_doorbell_after_a_reset(void **state)
 	nvmft_vfio_flush(channel0(w));
 	assert_int_equal(reg_read32(w->m->bar, REG_DOORBELLS + 8), 0);
 	run_for(w, 2 * MS);
-	expect(&t, LOST);
+	expect_io(&t, LOST);
 }
 
 /* An Abort of the host's has its time, however late it comes. */
@@ -512,7 +469,7 @@ static void test_late_abort_of_a_host(void **state)
 	assert_int_equal(w->m->enables, 1);
 	run_for(w, 4 * SECOND);
 	assert_int_equal(w->m->enables, 2);
-	expect(&t, LOST);
+	expect_io(&t, LOST);
 }
 
 /* ---- unplug ---- */
@@ -539,49 +496,49 @@ static void test_unplug_does_not_wait_for_namespaces(void **state)
 	assert_true(w->m->given_back);
 	assert_int_equal(w->m->shutdowns, 1);
 	for (unsigned int n = 0; n < 2; n++) {
-		expect(&t[n], LOST);
+		expect_io(&t[n], LOST);
 		assert_true(w->ns[n].gone);
 	}
 	/* Memory that other devices may need is not refused because of it. */
 	assert_int_equal(nvmft_vfio_region_add(channel0(w), &region), 0);
 	nvmft_vfio_region_remove(channel0(w), &region);
 	submit(w, &t[0], NVMFT_IO_READ, 0, 1, 0);
-	expect(&t[0], NOT_READY);
+	expect_io(&t[0], NOT_READY);
 	unplug(w); /* told again */
 	assert_int_equal(w->ns[0].told, 1);
 }
 
-#define TEST(name, setup) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name, setup) cmocka_unit_test_setup_teardown(name, setup, world_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_namespaces_share_queue_and_memory, setup_two),
-		TEST(test_completion_waits_for_its_namespace, setup_two),
-		TEST(test_namespaces_take_turns, setup_two),
-		TEST(test_one_closes_the_other_goes_on, setup_two),
-		TEST(test_open_again_after_the_last, setup_two),
-		TEST(test_namespace_is_served_once, setup_two),
-		TEST(test_first_namespace_decides_on_depth, setup),
-		TEST(test_queue_is_not_waited_for, setup),
-		TEST(test_close_does_not_wait, setup_two),
-		TEST(test_group_comes_and_goes, setup),
-		TEST(test_group_comes_back_at_once, setup),
-		TEST(test_queue_cannot_be_deleted, setup_groups),
-		TEST(test_close_before_the_queue_is_there, setup),
-		TEST(test_queue_is_refused, setup),
-		TEST(test_no_memory_for_a_queue, setup),
-		TEST(test_reset_with_two_groups, setup_groups),
-		TEST(test_reset_while_idle, setup_groups),
-		TEST(test_comes_back_only_to_fail, setup_two),
-		TEST(test_resets_now_and_then_are_forgiven, setup_two),
-		TEST(test_gone_is_told_to_all, setup_two),
-		TEST(test_namespace_cannot_be_added_to_a_dead_controller, setup_two),
-		TEST(test_abort_cannot_hit_the_next_command, setup),
-		TEST(test_reset_returns_identifiers, setup_two),
-		TEST(test_no_doorbell_after_a_reset, setup_two),
-		TEST(test_late_abort_of_a_host, setup_two),
-		TEST(test_unplug_does_not_wait_for_namespaces, setup_two),
+		TEST(test_namespaces_share_queue_and_memory, world_setup_two),
+		TEST(test_completion_waits_for_its_namespace, world_setup_two),
+		TEST(test_namespaces_take_turns, world_setup_two),
+		TEST(test_one_closes_the_other_goes_on, world_setup_two),
+		TEST(test_open_again_after_the_last, world_setup_two),
+		TEST(test_namespace_is_served_once, world_setup_two),
+		TEST(test_first_namespace_decides_on_depth, world_setup),
+		TEST(test_queue_is_not_waited_for, world_setup),
+		TEST(test_close_does_not_wait, world_setup_two),
+		TEST(test_group_comes_and_goes, world_setup),
+		TEST(test_group_comes_back_at_once, world_setup),
+		TEST(test_queue_cannot_be_deleted, world_setup_groups),
+		TEST(test_close_before_the_queue_is_there, world_setup),
+		TEST(test_queue_is_refused, world_setup),
+		TEST(test_no_memory_for_a_queue, world_setup),
+		TEST(test_reset_with_two_groups, world_setup_groups),
+		TEST(test_reset_while_idle, world_setup_groups),
+		TEST(test_comes_back_only_to_fail, world_setup_two),
+		TEST(test_resets_now_and_then_are_forgiven, world_setup_two),
+		TEST(test_gone_is_told_to_all, world_setup_two),
+		TEST(test_namespace_cannot_be_added_to_a_dead_controller, world_setup_two),
+		TEST(test_abort_cannot_hit_the_next_command, world_setup),
+		TEST(test_reset_returns_identifiers, world_setup_two),
+		TEST(test_no_doorbell_after_a_reset, world_setup_two),
+		TEST(test_late_abort_of_a_host, world_setup_two),
+		TEST(test_unplug_does_not_wait_for_namespaces, world_setup_two),
 	};
 
 	return cmocka_run_group_tests_name("vfio_ctrl", tests, NULL, NULL);

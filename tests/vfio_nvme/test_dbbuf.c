@@ -30,12 +30,6 @@ static int setup_open(void **state)
 	return world_open(*state, DEPTH);
 }
 
-static int teardown(void **state)
-{
-	world_free(*state);
-	return 0;
-}
-
 static void read_blocks(struct world *w, uint32_t n)
 {
 	struct test_io t[DEPTH];
@@ -145,14 +139,14 @@ static void test_refused_after_a_reset(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_only_when_offered, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_goes_on_when_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_admin_queue_uses_both, setup_open, teardown),
-		cmocka_unit_test_setup_teardown(test_wakes_the_device_whenever_it_sleeps, setup_open, teardown),
-		cmocka_unit_test_setup_teardown(test_no_register_while_it_is_awake, setup_open, teardown),
-		cmocka_unit_test_setup_teardown(test_completion_queue_has_one, setup_open, teardown),
-		cmocka_unit_test_setup_teardown(test_again_after_a_reset, setup_open, teardown),
-		cmocka_unit_test_setup_teardown(test_refused_after_a_reset, setup_open, teardown),
+		cmocka_unit_test_setup_teardown(test_only_when_offered, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_goes_on_when_refused, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_admin_queue_uses_both, setup_open, world_teardown),
+		cmocka_unit_test_setup_teardown(test_wakes_the_device_whenever_it_sleeps, setup_open, world_teardown),
+		cmocka_unit_test_setup_teardown(test_no_register_while_it_is_awake, setup_open, world_teardown),
+		cmocka_unit_test_setup_teardown(test_completion_queue_has_one, setup_open, world_teardown),
+		cmocka_unit_test_setup_teardown(test_again_after_a_reset, setup_open, world_teardown),
+		cmocka_unit_test_setup_teardown(test_refused_after_a_reset, setup_open, world_teardown),
 	};
 
 	return cmocka_run_group_tests_name("vfio_dbbuf", tests, NULL, NULL);

@@ -4,26 +4,6 @@
 
 #include "world.h"
 
-static int setup(void **state)
-{
-	*state = world_create();
-	return 0;
-}
-
-static int setup_open(void **state)
-{
-	struct world *w = world_create();
-
-	*state = w;
-	return world_open(w, DEPTH);
-}
-
-static int teardown(void **state)
-{
-	world_free(*state);
-	return 0;
-}
-
 /* ---- reset and enable ---- */
 
 static void test_waits_as_long_as_cap_to_allows(void **state)
@@ -451,33 +431,34 @@ static void test_gives_up_a_controller_that_stays_away(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_waits_as_long_as_cap_to_allows, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_gives_up_after_cap_to, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_resets_a_controller_that_runs, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_open_without_a_device, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_open_with_a_silent_admin_queue, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_refuses_what_does_not_exist, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_shuts_down_at_close, setup_open, teardown),
-		cmocka_unit_test_setup_teardown(test_depth_is_what_the_device_takes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_wraps_at_every_size, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_one_doorbell_per_pass, setup_open, teardown),
-		cmocka_unit_test_setup_teardown(test_completes_out_of_order, setup_open, teardown),
-		cmocka_unit_test_setup_teardown(test_survives_unknown_completions, setup_open, teardown),
-		cmocka_unit_test_setup_teardown(test_status_is_passed_on, setup_open, teardown),
-		cmocka_unit_test_setup_teardown(test_more_io_than_queues, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_data_at_every_boundary, setup_open, teardown),
-		cmocka_unit_test_setup_teardown(test_splits_at_mdts, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_split_fails_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_buffer_outside_of_regions, setup_open, teardown),
-		cmocka_unit_test_setup_teardown(test_other_commands, setup_open, teardown),
-		cmocka_unit_test_setup_teardown(test_timeout_aborts, setup_open, teardown),
-		cmocka_unit_test_setup_teardown(test_whole_time_after_a_pause, setup_open, teardown),
-		cmocka_unit_test_setup_teardown(test_failed_abort_resets, setup_open, teardown),
-		cmocka_unit_test_setup_teardown(test_host_abort, setup_open, teardown),
-		cmocka_unit_test_setup_teardown(test_fatal_status_resets, setup_open, teardown),
-		cmocka_unit_test_setup_teardown(test_no_dma_after_failure, setup_open, teardown),
-		cmocka_unit_test_setup_teardown(test_vanished_device, setup_open, teardown),
-		cmocka_unit_test_setup_teardown(test_gives_up_a_controller_that_stays_away, setup_open, teardown),
+		cmocka_unit_test_setup_teardown(test_waits_as_long_as_cap_to_allows, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_gives_up_after_cap_to, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_resets_a_controller_that_runs, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_open_without_a_device, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_open_with_a_silent_admin_queue, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_refuses_what_does_not_exist, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_shuts_down_at_close, world_setup_open, world_teardown),
+		cmocka_unit_test_setup_teardown(test_depth_is_what_the_device_takes, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_wraps_at_every_size, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_one_doorbell_per_pass, world_setup_open, world_teardown),
+		cmocka_unit_test_setup_teardown(test_completes_out_of_order, world_setup_open, world_teardown),
+		cmocka_unit_test_setup_teardown(test_survives_unknown_completions, world_setup_open, world_teardown),
+		cmocka_unit_test_setup_teardown(test_status_is_passed_on, world_setup_open, world_teardown),
+		cmocka_unit_test_setup_teardown(test_more_io_than_queues, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_data_at_every_boundary, world_setup_open, world_teardown),
+		cmocka_unit_test_setup_teardown(test_splits_at_mdts, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_split_fails_once, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_buffer_outside_of_regions, world_setup_open, world_teardown),
+		cmocka_unit_test_setup_teardown(test_other_commands, world_setup_open, world_teardown),
+		cmocka_unit_test_setup_teardown(test_timeout_aborts, world_setup_open, world_teardown),
+		cmocka_unit_test_setup_teardown(test_whole_time_after_a_pause, world_setup_open, world_teardown),
+		cmocka_unit_test_setup_teardown(test_failed_abort_resets, world_setup_open, world_teardown),
+		cmocka_unit_test_setup_teardown(test_host_abort, world_setup_open, world_teardown),
+		cmocka_unit_test_setup_teardown(test_fatal_status_resets, world_setup_open, world_teardown),
+		cmocka_unit_test_setup_teardown(test_no_dma_after_failure, world_setup_open, world_teardown),
+		cmocka_unit_test_setup_teardown(test_vanished_device, world_setup_open, world_teardown),
+		cmocka_unit_test_setup_teardown(test_gives_up_a_controller_that_stays_away, world_setup_open,
+						world_teardown),
 	};
 
 	return cmocka_run_group_tests_name("vfio_driver", tests, NULL, NULL);

@@ -9,36 +9,6 @@
 #define CHANGED_NAMESPACES 0x00040002u /* notice, log page 04h */
 #define SMART_TEMPERATURE 0x00020101u
 
-static int setup(void **state)
-{
-	*state = world_create();
-	return 0;
-}
-
-/* Both namespaces in the first group. */
-static int setup_two(void **state)
-{
-	struct world *w = world_create();
-	int err = world_open(w, DEPTH);
-
-	*state = w;
-	if (!err)
-		err = world_open_ns(w, 1, DEPTH);
-	return err ? err : world_open_channel(w, 0, 1);
-}
-
-static int teardown(void **state)
-{
-	world_free(*state);
-	return 0;
-}
-
-static void expect(const struct test_io *t, nvmft_status status)
-{
-	assert_int_equal(t->done, 1);
-	assert_int_equal(t->io.status, status);
-}
-
 /* ---- events ---- */
 
 static void change(struct world *w, const uint32_t *nsids, size_t n)
@@ -142,7 +112,7 @@ static void test_namespace_goes_and_comes(void **state)
 	assert_int_equal(w->ns[0].told, 1);
 	submit_to(w, 0, 1, &t, NVMFT_IO_READ, 0, 1, 0);
 	pass(w);
-	expect(&t, 0);
+	expect_io(&t, 0);
 	w->m->blocks[0] = MODEL_BLOCKS;
 	change(w, &nsid, 1);
 	assert_int_equal(w->ns[0].told, 2);
@@ -262,7 +232,7 @@ static void test_io_waits_for_the_format(void **state)
 	let_it_ask(w);
 	assert_true(wakes(w, 0));
 	for (unsigned int i = 0; i < 3; i++)
-		expect(&t[i], 0);
+		expect_io(&t[i], 0);
 	assert_int_equal(w->ns[0].told, 0);
 }
 
@@ -276,7 +246,7 @@ static void test_io_does_not_wait_for_another_log(void **state)
 	run_for(w, SECOND);
 	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
 	pass(w);
-	expect(&t, 0);
+	expect_io(&t, 0);
 }
 
 static void test_io_of_another_format_is_not_sent(void **state)
@@ -288,10 +258,10 @@ static void test_io_of_another_format_is_not_sent(void **state)
 	submit(w, &t[0], NVMFT_IO_READ, 0, 1, 0);
 	w->m->ms = 8;
 	let_it_ask(w);
-	expect(&t[0], NOT_READY);
+	expect_io(&t[0], NOT_READY);
 	assert_true(w->ns[0].gone);
 	submit(w, &t[1], NVMFT_IO_READ, 0, 1, 0);
-	expect(&t[1], NOT_READY);
+	expect_io(&t[1], NOT_READY);
 	assert_int_equal(w->m->io_commands, 0);
 }
 
@@ -307,7 +277,7 @@ static void test_io_of_another_format_is_not_sent_after_a_reset(void **state)
 	w->m->ms = 8;
 	run_for(w, 3 * SECOND);
 	assert_int_equal(w->m->enables, 2);
-	expect(&t, NOT_READY);
+	expect_io(&t, NOT_READY);
 	assert_int_equal(w->m->io_commands, 0);
 }
 
@@ -337,13 +307,13 @@ static void test_io_that_fails_is_a_sign(void **state)
 		t.io.priv = t.priv;
 		nvmft_vfio_submit(channel0(w), &t.io);
 		run_for(w, MS);
-		expect(&t, cases[i].status);
+		expect_io(&t, cases[i].status);
 		w->m->io_status = 0;
 		submit(w, &u, NVMFT_IO_READ, 0, 1, 0);
 		run_for(w, 50 * MS);
 		assert_int_equal(u.done, !cases[i].sign);
 		run_for(w, 100 * MS);
-		expect(&u, 0);
+		expect_io(&u, 0);
 	}
 }
 
@@ -361,9 +331,9 @@ static void test_the_other_namespace_goes_on(void **state)
 	submit_to(w, 0, 1, &u[1], NVMFT_IO_READ, 0, 1, 0);
 	run_for(w, 2 * MS);
 	assert_int_equal(u[0].done, 0);
-	expect(&u[1], 0);
+	expect_io(&u[1], 0);
 	run_for(w, SECOND);
-	expect(&u[0], 0);
+	expect_io(&u[0], 0);
 }
 
 static void test_abort_of_io_that_waits_for_the_format(void **state)
@@ -375,35 +345,35 @@ static void test_abort_of_io_that_waits_for_the_format(void **state)
 	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
 	nvmft_vfio_abort(channel0(w), &t.io);
 	pass(w);
-	expect(&t, ABORTED);
+	expect_io(&t, ABORTED);
 	let_it_ask(w);
 	assert_int_equal(w->m->io_commands, 0);
 }
 
-#define TEST(name, setup) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name, setup) cmocka_unit_test_setup_teardown(name, setup, world_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_asks_for_events, setup_two),
-		TEST(test_changes_told_to_others_are_read, setup_two),
-		TEST(test_event_is_acknowledged, setup_two),
-		TEST(test_events_do_not_flood, setup_two),
-		TEST(test_health_in_words, setup_two),
-		TEST(test_namespace_changes_size, setup_two),
-		TEST(test_namespace_goes_and_comes, setup_two),
-		TEST(test_namespace_changes_format, setup_two),
-		TEST(test_zones_change_their_extension, setup),
-		TEST(test_more_changes_than_fit, setup_two),
-		TEST(test_changes_that_cannot_be_read, setup_two),
-		TEST(test_change_during_a_reset, setup_two),
-		TEST(test_io_waits_for_the_format, setup_two),
-		TEST(test_io_does_not_wait_for_another_log, setup_two),
-		TEST(test_io_of_another_format_is_not_sent, setup_two),
-		TEST(test_io_of_another_format_is_not_sent_after_a_reset, setup_two),
-		TEST(test_io_that_fails_is_a_sign, setup_two),
-		TEST(test_the_other_namespace_goes_on, setup_two),
-		TEST(test_abort_of_io_that_waits_for_the_format, setup_two),
+		TEST(test_asks_for_events, world_setup_two),
+		TEST(test_changes_told_to_others_are_read, world_setup_two),
+		TEST(test_event_is_acknowledged, world_setup_two),
+		TEST(test_events_do_not_flood, world_setup_two),
+		TEST(test_health_in_words, world_setup_two),
+		TEST(test_namespace_changes_size, world_setup_two),
+		TEST(test_namespace_goes_and_comes, world_setup_two),
+		TEST(test_namespace_changes_format, world_setup_two),
+		TEST(test_zones_change_their_extension, world_setup),
+		TEST(test_more_changes_than_fit, world_setup_two),
+		TEST(test_changes_that_cannot_be_read, world_setup_two),
+		TEST(test_change_during_a_reset, world_setup_two),
+		TEST(test_io_waits_for_the_format, world_setup_two),
+		TEST(test_io_does_not_wait_for_another_log, world_setup_two),
+		TEST(test_io_of_another_format_is_not_sent, world_setup_two),
+		TEST(test_io_of_another_format_is_not_sent_after_a_reset, world_setup_two),
+		TEST(test_io_that_fails_is_a_sign, world_setup_two),
+		TEST(test_the_other_namespace_goes_on, world_setup_two),
+		TEST(test_abort_of_io_that_waits_for_the_format, world_setup_two),
 	};
 
 	return cmocka_run_group_tests_name("vfio_event", tests, NULL, NULL);

@@ -15,45 +15,6 @@
 
 #define CHANGED_NAMESPACES 0x00040002u /* notice, log page 04h */
 
-static int setup(void **state)
-{
-	*state = world_create();
-	return 0;
-}
-
-static int setup_open(void **state)
-{
-	struct world *w = world_create();
-
-	*state = w;
-	return world_open(w, DEPTH);
-}
-
-/* The second one has an I/O queue of its own. */
-static int setup_groups(void **state)
-{
-	struct world *w = world_create();
-	int err = world_open(w, DEPTH);
-
-	*state = w;
-	if (!err)
-		err = world_open_channel(w, 1, 0);
-	run_for(w, MS);
-	return err;
-}
-
-static int teardown(void **state)
-{
-	world_free(*state);
-	return 0;
-}
-
-static void expect(const struct test_io *t, nvmft_status status)
-{
-	assert_int_equal(t->done, 1);
-	assert_int_equal(t->io.status, status);
-}
-
 static void pass_command(struct world *w, struct test_io *t, struct nvmft_sqe *sqe)
 {
 	*sqe = (struct nvmft_sqe){.opcode = MODEL_PASS};
@@ -81,7 +42,7 @@ static void abort_late(struct world *w, struct test_io *t)
 	assert_int_equal(w->m->nlate, 1);
 	model_answer(w->m, 0, 0);
 	pass(w);
-	expect(t, 0);
+	expect_io(t, 0);
 }
 
 static void test_late_abort_hits_no_later_command(void **state)
@@ -100,7 +61,7 @@ static void test_late_abort_hits_no_later_command(void **state)
 	assert_int_equal(w->m->nheld, 1);
 	model_answer(w->m, 0, 0);
 	pass(w);
-	expect(&u, 0);
+	expect_io(&u, 0);
 }
 
 /* Nor one of the next queue that has the identifier of the queue. */
@@ -121,7 +82,7 @@ static void test_late_abort_hits_no_later_queue(void **state)
 	assert_int_equal(w->m->nheld, 1);
 	model_answer(w->m, 0, 0);
 	pass(w);
-	expect(&u, 0);
+	expect_io(&u, 0);
 }
 
 /* A wish that was not granted yet is none any more, for the same reason. */
@@ -163,14 +124,14 @@ static void test_late_abort_hits_no_later_admin_command(void **state)
 	assert_int_equal(w->m->nlate, 1);
 	model_answer_pass(w->m, 0);
 	run_for(w, SECOND);
-	expect(&t, 0);
+	expect_io(&t, 0);
 	pass_command(w, &u, &sqe[1]);
 	run_for(w, 3 * SECOND);
 	assert_int_equal(w->m->aborts, 1);
 	assert_int_equal(u.done, 0);
 	model_answer_pass(w->m, 0);
 	run_for(w, SECOND);
-	expect(&u, 0);
+	expect_io(&u, 0);
 }
 
 /* As many as there are identifiers, and then some. */
@@ -187,7 +148,7 @@ static void test_aborted_admin_commands_give_their_identifiers_back(void **state
 		run_for(w, MS);
 		nvmft_vfio_abort(channel0(w), &t.io);
 		run_for(w, SECOND);
-		expect(&t, ABORTED);
+		expect_io(&t, ABORTED);
 	}
 	assert_int_equal(w->m->aborts, 2 * ADMIN_ENTRIES);
 }
@@ -299,7 +260,7 @@ static void test_io_waits_for_a_change_while_it_opens(void **state)
 	model_step(w->m);
 	assert_int_equal(w->m->io_commands, 0);
 	run_for(w, SECOND);
-	expect(&t, NOT_READY);
+	expect_io(&t, NOT_READY);
 	assert_true(w->ns[1].gone);
 	assert_int_equal(w->m->io_commands, 0);
 }
@@ -421,17 +382,17 @@ static void test_io_waits_for_an_answer(void **state)
 	assert_int_equal(t.done, 0);
 	identify_status = 0;
 	run_for(w, 2 * SECOND);
-	expect(&t, 0);
+	expect_io(&t, 0);
 	identify_status = NOT_READY;
 	change(w);
 	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
 	w->m->ms = 8;
 	identify_status = 0;
 	run_for(w, 2 * SECOND);
-	expect(&t, NOT_READY);
+	expect_io(&t, NOT_READY);
 	assert_true(w->ns[0].gone);
 	submit(w, &u, NVMFT_IO_READ, 0, 1, 0);
-	expect(&u, NOT_READY);
+	expect_io(&u, NOT_READY);
 	assert_int_equal(w->m->io_commands, 1);
 }
 
@@ -448,15 +409,15 @@ static void test_io_does_not_wait_for_ever(void **state)
 	run_for(w, 10 * SECOND);
 	assert_int_equal(t.done, 0);
 	run_for(w, 5 * SECOND);
-	expect(&t, NOT_READY);
+	expect_io(&t, NOT_READY);
 	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
-	expect(&t, NOT_READY);
+	expect_io(&t, NOT_READY);
 	assert_int_equal(w->ns[0].told, 0);
 	identify_status = 0;
 	run_for(w, 2 * SECOND);
 	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
 	pass(w);
-	expect(&t, 0);
+	expect_io(&t, 0);
 }
 
 /* What is planned for later does not delay what has to be known at once. */
@@ -502,10 +463,10 @@ static void test_dma_that_cannot_be_turned_off(void **state)
 	assert_false(w->m->master);
 	expect_log("cannot be kept from accessing memory");
 	run_for(w, SECOND);
-	expect(&t, LOST);
+	expect_io(&t, LOST);
 	assert_true(w->ns[0].gone);
 	submit(w, &u, NVMFT_IO_READ, 0, 1, 0);
-	expect(&u, NOT_READY);
+	expect_io(&u, NOT_READY);
 }
 
 static void test_dma_that_cannot_be_turned_off_at_close(void **state)
@@ -591,7 +552,7 @@ static void test_admin_completions_for_nothing(void **state)
 	assert_int_equal(log_lines(), before + 1);
 	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
 	pass(w);
-	expect(&t, 0);
+	expect_io(&t, 0);
 }
 
 /* The driver only reads them. */
@@ -667,7 +628,7 @@ static void test_vanishes_during_a_reset(void **state)
 		w->m->vanish_after = 0;
 		w->m->hold = false;
 		run_for(w, 3 * SECOND);
-		expect(&t, LOST);
+		expect_io(&t, LOST);
 		if (!u.done)
 			model_vanish(w->m);
 		run_for(w, 3 * SECOND);
@@ -697,7 +658,7 @@ static void test_channels_come_and_go_during_resets(void **state)
 		submit_to(w, group, 0, &t, NVMFT_IO_READ, 0, 1, 0);
 		w->stuck = false;
 		run_for(w, 15 * SECOND);
-		expect(&t, 0);
+		expect_io(&t, 0);
 	}
 	assert_int_equal(ctrl_state(w->ctrl), CTRL_LIVE);
 }
@@ -737,50 +698,50 @@ static void test_timeouts_during_timeouts(void **state)
 	}
 	run_for(w, 25 * SECOND);
 	for (unsigned int i = 0; i < 2 * DEPTH; i++)
-		expect(&t[i], LOST);
+		expect_io(&t[i], LOST);
 	assert_int_equal(w->m->enables, 2);
 	w->m->hold = false;
 	run_for(w, SECOND);
 	submit(w, &u, NVMFT_IO_READ, 0, 1, 0);
 	run_for(w, SECOND);
-	expect(&u, 0);
+	expect_io(&u, 0);
 }
 
-#define TEST(name, setup) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name, setup) cmocka_unit_test_setup_teardown(name, setup, world_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_late_abort_hits_no_later_command, setup),
-		TEST(test_late_abort_hits_no_later_queue, setup),
-		TEST(test_wishes_end_with_their_queue, setup_open),
-		TEST(test_late_abort_hits_no_later_admin_command, setup_open),
-		TEST(test_aborted_admin_commands_give_their_identifiers_back, setup_open),
-		TEST(test_unanswered_abort_resets, setup_open),
-		TEST(test_unanswered_abort_of_a_queue_that_closes, setup_open),
-		TEST(test_unanswered_log_resets, setup_open),
-		TEST(test_change_while_it_opens, setup),
-		TEST(test_io_waits_for_a_change_while_it_opens, setup),
-		TEST(test_unplug_while_it_opens, setup),
-		TEST(test_not_ready_is_not_gone, setup_open),
-		TEST(test_device_that_never_says, setup_open),
-		TEST(test_io_waits_for_an_answer, setup_open),
-		TEST(test_io_does_not_wait_for_ever, setup_open),
-		TEST(test_change_while_an_answer_is_awaited, setup_open),
-		TEST(test_open_what_is_not_ready, setup),
-		TEST(test_changes_out_of_order, setup_open),
-		TEST(test_dma_that_cannot_be_turned_off, setup_open),
-		TEST(test_dma_that_cannot_be_turned_off_at_close, setup_open),
-		TEST(test_unplug_of_what_was_given_back, setup_open),
-		TEST(test_dead_controller_rests, setup_open),
-		TEST(test_event_of_a_dead_controller, setup),
-		TEST(test_admin_completions_for_nothing, setup_open),
-		TEST(test_phase_bits_that_never_end, setup_open),
-		TEST(test_vanishes_during_open, setup),
-		TEST(test_vanishes_during_a_reset, setup),
-		TEST(test_channels_come_and_go_during_resets, setup_groups),
-		TEST(test_close_during_a_reset, setup),
-		TEST(test_timeouts_during_timeouts, setup_groups),
+		TEST(test_late_abort_hits_no_later_command, world_setup),
+		TEST(test_late_abort_hits_no_later_queue, world_setup),
+		TEST(test_wishes_end_with_their_queue, world_setup_open),
+		TEST(test_late_abort_hits_no_later_admin_command, world_setup_open),
+		TEST(test_aborted_admin_commands_give_their_identifiers_back, world_setup_open),
+		TEST(test_unanswered_abort_resets, world_setup_open),
+		TEST(test_unanswered_abort_of_a_queue_that_closes, world_setup_open),
+		TEST(test_unanswered_log_resets, world_setup_open),
+		TEST(test_change_while_it_opens, world_setup),
+		TEST(test_io_waits_for_a_change_while_it_opens, world_setup),
+		TEST(test_unplug_while_it_opens, world_setup),
+		TEST(test_not_ready_is_not_gone, world_setup_open),
+		TEST(test_device_that_never_says, world_setup_open),
+		TEST(test_io_waits_for_an_answer, world_setup_open),
+		TEST(test_io_does_not_wait_for_ever, world_setup_open),
+		TEST(test_change_while_an_answer_is_awaited, world_setup_open),
+		TEST(test_open_what_is_not_ready, world_setup),
+		TEST(test_changes_out_of_order, world_setup_open),
+		TEST(test_dma_that_cannot_be_turned_off, world_setup_open),
+		TEST(test_dma_that_cannot_be_turned_off_at_close, world_setup_open),
+		TEST(test_unplug_of_what_was_given_back, world_setup_open),
+		TEST(test_dead_controller_rests, world_setup_open),
+		TEST(test_event_of_a_dead_controller, world_setup),
+		TEST(test_admin_completions_for_nothing, world_setup_open),
+		TEST(test_phase_bits_that_never_end, world_setup_open),
+		TEST(test_vanishes_during_open, world_setup),
+		TEST(test_vanishes_during_a_reset, world_setup),
+		TEST(test_channels_come_and_go_during_resets, world_setup_groups),
+		TEST(test_close_during_a_reset, world_setup),
+		TEST(test_timeouts_during_timeouts, world_setup_groups),
 	};
 
 	return cmocka_run_group_tests_name("vfio_faults", tests, NULL, NULL);

@@ -6,30 +6,6 @@
 #define LOST 0x21
 #define ABORTED 0x07
 
-/* Both namespaces in the first group. */
-static int setup_two(void **state)
-{
-	struct world *w = world_create();
-	int err = world_open(w, DEPTH);
-
-	*state = w;
-	if (!err)
-		err = world_open_ns(w, 1, DEPTH);
-	return err ? err : world_open_channel(w, 0, 1);
-}
-
-static int teardown(void **state)
-{
-	world_free(*state);
-	return 0;
-}
-
-static void expect(const struct test_io *t, nvmft_status status)
-{
-	assert_int_equal(t->done, 1);
-	assert_int_equal(t->io.status, status);
-}
-
 static void pass_opcode(struct world *w, struct test_io *t, struct nvmft_sqe *sqe, uint8_t opcode, uint32_t dwords)
 {
 	*sqe = (struct nvmft_sqe){.opcode = opcode, .cdw10 = htole32(dwords), .nsid = htole32(77), .cid = 99};
@@ -64,7 +40,7 @@ static void test_admin_command(void **state)
 		pass_command(w, &t, &sqe, dwords);
 		assert_int_equal(t.done, 0);
 		run_for(w, 2 * MS);
-		expect(&t, 0);
+		expect_io(&t, 0);
 		assert_int_equal(t.io.result, 0x1234);
 		assert_int_equal(le32toh(w->m->pass.nsid), 1);
 		for (uint32_t i = 0; i < dwords; i++)
@@ -84,7 +60,7 @@ static void test_admin_command_of_no_namespace(void **state)
 	w->m->pass.nsid = htole32(77);
 	nvmft_vfio_submit(channel0(w), &t.io);
 	run_for(w, 2 * MS);
-	expect(&t, 0);
+	expect_io(&t, 0);
 	assert_int_equal(w->m->pass.nsid, 0);
 }
 
@@ -101,7 +77,7 @@ static void test_admin_command_changes_namespaces(void **state)
 	w->m->blocks[1] = 150;
 	model_answer_pass(w->m, 0);
 	run_for(w, SECOND);
-	expect(&t, 0);
+	expect_io(&t, 0);
 	assert_int_equal(w->ns[1].info.blocks, 150);
 }
 
@@ -113,12 +89,12 @@ static void test_format_to_another_format(void **state)
 
 	memset(&w->m->pass, 0, sizeof(w->m->pass));
 	pass_opcode(w, &t, &sqe, 0x80, 1); /* LBA format 1 */
-	expect(&t, 0x410a);
+	expect_io(&t, 0x410a);
 	run_for(w, 10 * MS);
 	assert_int_equal(w->m->pass.opcode, 0);
 	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
 	run_for(w, MS);
-	expect(&t, 0);
+	expect_io(&t, 0);
 }
 
 static void test_io_waits_for_a_format_of_a_host(void **state)
@@ -133,11 +109,11 @@ static void test_io_waits_for_a_format_of_a_host(void **state)
 	run_for(w, SECOND);
 	assert_int_equal(t.done | u.done, 0);
 	pass_opcode(w, &v, &again, 0x80, 0);
-	expect(&v, NOT_READY); /* one after the other */
+	expect_io(&v, NOT_READY); /* one after the other */
 	model_answer_pass(w->m, 0);
 	run_for(w, 10 * MS);
-	expect(&t, 0);
-	expect(&u, 0);
+	expect_io(&t, 0);
+	expect_io(&u, 0);
 }
 
 /* It looks the same all the time, but is not to be used. */
@@ -156,8 +132,8 @@ static void test_io_waits_for_the_end_of_a_format(void **state)
 	assert_int_equal(t.done | u.done, 0);
 	model_answer_pass(w->m, 0);
 	run_for(w, 10 * MS);
-	expect(&t, 0);
-	expect(&u, 0);
+	expect_io(&t, 0);
+	expect_io(&u, 0);
 }
 
 static void test_admin_command_fails(void **state)
@@ -171,7 +147,7 @@ static void test_admin_command_fails(void **state)
 	run_for(w, 2 * MS);
 	model_answer_pass(w->m, 0x6002); /* More and DNR, Invalid Field */
 	run_for(w, 2 * MS);
-	expect(&t, 0x4002);
+	expect_io(&t, 0x4002);
 }
 
 static void test_admin_command_may_take_long(void **state)
@@ -188,9 +164,9 @@ static void test_admin_command_may_take_long(void **state)
 	assert_int_equal(t.done | u.done, 0);
 	assert_int_equal(w->m->enables, 1); /* I/O may have to wait for it */
 	run_for(w, 3 * SECOND);
-	expect(&t, ABORTED);
+	expect_io(&t, ABORTED);
 	run_for(w, 3 * SECOND);
-	expect(&u, LOST);
+	expect_io(&u, LOST);
 	assert_int_equal(w->m->enables, 2);
 }
 
@@ -204,8 +180,8 @@ static void test_admin_command_does_not_keep_a_hung_queue(void **state)
 	pass_command(w, &t, &sqe, 0);
 	submit(w, &u, NVMFT_IO_READ, 0, 1, 0);
 	run_for(w, 30 * SECOND);
-	expect(&u, LOST);
-	expect(&t, LOST);
+	expect_io(&u, LOST);
+	expect_io(&t, LOST);
 	assert_int_equal(w->m->enables, 2);
 }
 
@@ -222,11 +198,11 @@ static void test_admin_command_may_keep_others_waiting(void **state)
 	assert_int_equal(world_open_channel(w, 1, 0), 0);
 	submit_to(w, 1, 0, &u, NVMFT_IO_READ, 0, 1, 0);
 	run_for(w, 2 * MS);
-	expect(&u, 0);
+	expect_io(&u, 0);
 	assert_int_equal(w->m->enables, 1);
 	model_answer_pass(w->m, 0);
 	run_for(w, 2 * MS);
-	expect(&t, 0);
+	expect_io(&t, 0);
 }
 
 static void test_admin_command_and_its_abort_time_out(void **state)
@@ -241,7 +217,7 @@ static void test_admin_command_and_its_abort_time_out(void **state)
 	assert_int_equal(w->m->aborts, 1);
 	assert_int_equal(t.done, 0);
 	run_for(w, 4 * SECOND);
-	expect(&t, LOST);
+	expect_io(&t, LOST);
 	assert_int_equal(w->m->enables, 2);
 }
 
@@ -259,7 +235,7 @@ static void test_admin_commands_leave_room(void **state)
 	assert_int_equal(world_open_channel(w, 1, 0), 0);
 	submit_to(w, 1, 0, &u, NVMFT_IO_READ, 0, 1, 0);
 	run_for(w, 2 * MS);
-	expect(&u, 0);
+	expect_io(&u, 0);
 	model_vanish(w->m);
 	run_for(w, 2 * SECOND);
 	for (unsigned int i = 0; i < 40; i++)
@@ -277,14 +253,14 @@ static void test_admin_command_is_aborted(void **state)
 	run_for(w, 2 * MS);
 	nvmft_vfio_abort(channel0(w), &t[0].io);
 	run_for(w, 2 * MS);
-	expect(&t[0], ABORTED);
+	expect_io(&t[0], ABORTED);
 	/* Before the thread has seen it. */
 	w->stuck = true;
 	pass_command(w, &t[1], &sqe[1], 0);
 	nvmft_vfio_abort(channel0(w), &t[1].io);
 	w->stuck = false;
 	run_for(w, 2 * MS);
-	expect(&t[1], ABORTED);
+	expect_io(&t[1], ABORTED);
 	assert_int_equal(w->m->aborts, 1);
 }
 
@@ -299,7 +275,7 @@ static void test_admin_commands_more_than_there_is_room(void **state)
 	for (unsigned int i = 0; i < 10; i++)
 		run_for(w, SECOND);
 	for (unsigned int i = 0; i < 40; i++)
-		expect(&t[i], 0);
+		expect_io(&t[i], 0);
 }
 
 static void test_admin_command_is_lost_in_a_reset(void **state)
@@ -316,12 +292,12 @@ static void test_admin_command_is_lost_in_a_reset(void **state)
 	w->m->hold_pass = false;
 	pass_command(w, &t[1], &sqe[1], 0);
 	run_for(w, SECOND);
-	expect(&t[0], LOST);
-	expect(&t[1], 0);
+	expect_io(&t[0], LOST);
+	expect_io(&t[1], 0);
 	model_vanish(w->m);
 	run_for(w, 2 * SECOND);
 	pass_command(w, &t[0], &sqe[0], 0);
-	expect(&t[0], NOT_READY);
+	expect_io(&t[0], NOT_READY);
 }
 
 /* The answer ends the group's sleep. */
@@ -342,30 +318,30 @@ static void test_admin_command_wakes_its_group(void **state)
 	nvmft_ctrl_step(w->ctrl);
 	assert_true(wakes(w, 0));
 	nvmft_vfio_poll(channel0(w));
-	expect(&t, 0);
+	expect_io(&t, 0);
 }
 
-#define TEST(name, setup) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name, setup) cmocka_unit_test_setup_teardown(name, setup, world_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_format_to_another_format, setup_two),
-		TEST(test_io_waits_for_a_format_of_a_host, setup_two),
-		TEST(test_io_waits_for_the_end_of_a_format, setup_two),
-		TEST(test_admin_command, setup_two),
-		TEST(test_admin_command_of_no_namespace, setup_two),
-		TEST(test_admin_command_changes_namespaces, setup_two),
-		TEST(test_admin_command_fails, setup_two),
-		TEST(test_admin_command_and_its_abort_time_out, setup_two),
-		TEST(test_admin_commands_leave_room, setup_two),
-		TEST(test_admin_command_may_take_long, setup_two),
-		TEST(test_admin_command_does_not_keep_a_hung_queue, setup_two),
-		TEST(test_admin_command_may_keep_others_waiting, setup_two),
-		TEST(test_admin_command_is_aborted, setup_two),
-		TEST(test_admin_commands_more_than_there_is_room, setup_two),
-		TEST(test_admin_command_is_lost_in_a_reset, setup_two),
-		TEST(test_admin_command_wakes_its_group, setup_two),
+		TEST(test_format_to_another_format, world_setup_two),
+		TEST(test_io_waits_for_a_format_of_a_host, world_setup_two),
+		TEST(test_io_waits_for_the_end_of_a_format, world_setup_two),
+		TEST(test_admin_command, world_setup_two),
+		TEST(test_admin_command_of_no_namespace, world_setup_two),
+		TEST(test_admin_command_changes_namespaces, world_setup_two),
+		TEST(test_admin_command_fails, world_setup_two),
+		TEST(test_admin_command_and_its_abort_time_out, world_setup_two),
+		TEST(test_admin_commands_leave_room, world_setup_two),
+		TEST(test_admin_command_may_take_long, world_setup_two),
+		TEST(test_admin_command_does_not_keep_a_hung_queue, world_setup_two),
+		TEST(test_admin_command_may_keep_others_waiting, world_setup_two),
+		TEST(test_admin_command_is_aborted, world_setup_two),
+		TEST(test_admin_commands_more_than_there_is_room, world_setup_two),
+		TEST(test_admin_command_is_lost_in_a_reset, world_setup_two),
+		TEST(test_admin_command_wakes_its_group, world_setup_two),
 	};
 
 	return cmocka_run_group_tests_name("vfio_pass", tests, NULL, NULL);

@@ -6,18 +6,6 @@
 
 #define PRACT (1u << 29)
 
-static int setup(void **state)
-{
-	*state = world_create();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	world_free(*state);
-	return 0;
-}
-
 static void open_held(struct world *w,
 		      uint16_t (*identify)(struct model *m, const struct nvmft_sqe *sqe, uint8_t *page))
 {
@@ -241,15 +229,15 @@ static void test_whole_time(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_whole_entry, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_write_fua, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_over_the_end_of_a_page, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_not_with_metadata, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_not_with_protection, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_not_outside_of_regions, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_abort, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_abort_takes_no_time_away, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_whole_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_whole_entry, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_write_fua, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_over_the_end_of_a_page, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_not_with_metadata, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_not_with_protection, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_not_outside_of_regions, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_abort, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_abort_takes_no_time_away, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_whole_time, world_setup, world_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

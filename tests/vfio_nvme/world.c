@@ -417,3 +417,56 @@ void run_for(struct world *w, uint64_t ns)
 		pass(w);
 	}
 }
+
+/* ---- what tests begin and end with ---- */
+
+int world_setup(void **state)
+{
+	*state = world_create();
+	return 0;
+}
+
+int world_setup_open(void **state)
+{
+	struct world *w = world_create();
+
+	*state = w;
+	return world_open(w, DEPTH);
+}
+
+/* Both namespaces in the first group. */
+int world_setup_two(void **state)
+{
+	struct world *w = world_create();
+	int err = world_open(w, DEPTH);
+
+	*state = w;
+	if (!err)
+		err = world_open_ns(w, 1, DEPTH);
+	return err ? err : world_open_channel(w, 0, 1);
+}
+
+/* The first namespace in both groups, each with an I/O queue of its own. */
+int world_setup_groups(void **state)
+{
+	struct world *w = world_create();
+	int err = world_open(w, DEPTH);
+
+	*state = w;
+	if (!err)
+		err = world_open_channel(w, 1, 0);
+	run_for(w, MS);
+	return err;
+}
+
+int world_teardown(void **state)
+{
+	world_free(*state);
+	return 0;
+}
+
+void expect_io(const struct test_io *t, nvmft_status status)
+{
+	assert_int_equal(t->done, 1);
+	assert_int_equal(t->io.status, status);
+}

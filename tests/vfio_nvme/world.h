@@ -106,4 +106,14 @@ void run_for(struct world *w, uint64_t ns);
 /* What makes the group wake up is there. */
 bool wakes(struct world *w, unsigned int group);
 
+/* What tests begin and end with: a world, with namespace 1 open, both namespaces in the first group, namespace 1 in
+ * both groups. */
+int world_setup(void **state);
+int world_setup_open(void **state);
+int world_setup_two(void **state);
+int world_setup_groups(void **state);
+int world_teardown(void **state);
+/* It is over, once, with this. */
+void expect_io(const struct test_io *t, nvmft_status status);
+
 #endif
