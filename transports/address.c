@@ -1,8 +1,32 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "address.h"
+
+int nvmft_inet_resolve(struct nvmft_port *port, const struct nvmft_port_config *config, struct addrinfo **info)
+{
+	const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
+	char *end;
+	long number = strtol(config->trsvcid, &end, 10);
+	int ret;
+
+	if (end == config->trsvcid || *end || number < 0 || number > 65535) {
+		nvmft_port_log(port, NVMFT_LOG_ERROR, "trsvcid \"%s\": not a port number", config->trsvcid);
+		return -EINVAL;
+	}
+	ret = getaddrinfo(config->traddr, config->trsvcid, &hints, info);
+	if (ret == EAI_MEMORY)
+		return -ENOMEM;
+	if (ret) {
+		nvmft_port_log(port, NVMFT_LOG_ERROR, "traddr \"%s\": not an IPv4 or IPv6 address", config->traddr);
+		return -EINVAL;
+	}
+	return 0;
+}
 
 uint64_t nvmft_inet_key(const union inet_end *end)
 {

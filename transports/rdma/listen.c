@@ -33,23 +33,11 @@ static int check_opts(struct nvmft_port *port, struct nvmft_rdma_opts *opts)
 
 static int resolve(struct nvmft_port *port, const struct nvmft_port_config *config, struct sockaddr_storage *ss)
 {
-	const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
 	struct addrinfo *info;
-	char *end;
-	long number = strtol(config->trsvcid, &end, 10);
-	int ret;
+	int ret = nvmft_inet_resolve(port, config, &info);
 
-	if (end == config->trsvcid || *end || number < 0 || number > 65535) {
-		nvmft_port_log(port, NVMFT_LOG_ERROR, "trsvcid \"%s\": not a port number", config->trsvcid);
-		return -EINVAL;
-	}
-	ret = getaddrinfo(config->traddr, config->trsvcid, &hints, &info);
-	if (ret == EAI_MEMORY)
-		return -ENOMEM;
-	if (ret) {
-		nvmft_port_log(port, NVMFT_LOG_ERROR, "traddr \"%s\": not an IPv4 or IPv6 address", config->traddr);
-		return -EINVAL;
-	}
+	if (ret)
+		return ret;
 	memcpy(ss, info->ai_addr, info->ai_addrlen);
 	freeaddrinfo(info);
 	return 0;

@@ -41,27 +41,6 @@ static int check_opts(struct nvmft_port *port, struct nvmft_tcp_opts *opts)
 	return 0;
 }
 
-static int resolve(struct nvmft_port *port, const struct nvmft_port_config *config, struct addrinfo **info)
-{
-	const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
-	char *end;
-	long number = strtol(config->trsvcid, &end, 10);
-	int ret;
-
-	if (end == config->trsvcid || *end || number < 0 || number > 65535) {
-		nvmft_port_log(port, NVMFT_LOG_ERROR, "trsvcid \"%s\": not a port number", config->trsvcid);
-		return -EINVAL;
-	}
-	ret = getaddrinfo(config->traddr, config->trsvcid, &hints, info);
-	if (ret == EAI_MEMORY)
-		return -ENOMEM;
-	if (ret) {
-		nvmft_port_log(port, NVMFT_LOG_ERROR, "traddr \"%s\": not an IPv4 or IPv6 address", config->traddr);
-		return -EINVAL;
-	}
-	return 0;
-}
-
 static void set_int(int fd, int level, int name, int value)
 {
 	setsockopt(fd, level, name, &value, sizeof(value));
@@ -127,7 +106,7 @@ int nvmft_tcp_listen(struct nvmft_transport_port *tp, const struct nvmft_port_co
 	ret = check_opts(tp->port, &port->opts);
 	if (ret || strcmp(config->traddr, "none") == 0)
 		return ret;
-	ret = resolve(tp->port, config, &info);
+	ret = nvmft_inet_resolve(tp->port, config, &info);
 	if (ret)
 		return ret;
 	port->fd = open_socket(port, info);
