@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "admin.h"
+#include "cid.h"
 
 /*
  * Abort (Base 2.0, 5.1). The command to end may be on a queue in another poll group: then the Abort travels there and

@@ -190,20 +190,25 @@ void nvmft_channels_fini(struct nvmft_poll_group *group)
 	group->nchannels = 0;
 }
 
-/* The I/O is back: its place in the backend goes to the next that waits, and the command goes on. */
-static void io_finish(struct request *req)
+static rarely void submit_waiter(struct ns_channel *ch)
 {
-	struct ns_channel *ch = req->channel;
 	struct request *waiter = TAILQ_FIRST(&ch->waiting);
 
+	TAILQ_REMOVE(&ch->waiting, waiter, link);
+	waiter->io.state = IO_LATE;
+	TAILQ_INSERT_TAIL(&ch->pub.group->submits, waiter, link);
+}
+
+/* The I/O is back: its place in the backend goes to the next that waits, and the command goes on. */
+static inline void io_finish(struct request *req)
+{
+	struct ns_channel *ch = req->channel;
+
 	req->io.state = IO_IDLE;
-	if (unlikely(waiter != NULL)) {
-		TAILQ_REMOVE(&ch->waiting, waiter, link);
-		waiter->io.state = IO_LATE;
-		TAILQ_INSERT_TAIL(&ch->pub.group->submits, waiter, link);
-	} else {
+	if (unlikely(!TAILQ_EMPTY(&ch->waiting)))
+		submit_waiter(ch);
+	else
 		ch->submitted--;
-	}
 	req->next(req);
 }
 
@@ -217,25 +222,23 @@ static nvmft_status late_check(struct request *req)
 	return nvmft_io_recheck(req, req->io.lba, req->io.blocks);
 }
 
-static void submit_one(struct request *req)
+/* The first I/O since the last flush, or since there was none to poll for. */
+static rarely void channel_attend(struct ns_channel *ch)
 {
-	struct ns_channel *ch = req->channel;
+	struct nvmft_poll_group *group = ch->pub.group;
 
-	if (unlikely(req->io.state == IO_LATE)) {
-		req->io.status = late_check(req);
-		if (req->io.status) {
-			io_finish(req);
-			return;
-		}
-	}
-	if (unlikely(!ch->dirty)) {
-		ch->dirty = true;
-		TAILQ_INSERT_TAIL(&ch->pub.group->dirty_channels, ch, dirty_link);
-	}
-	if (unlikely(!ch->polled)) {
-		ch->polled = true;
-		TAILQ_INSERT_TAIL(&ch->pub.group->polled_channels, ch, polled_link);
-	}
+	if (!ch->dirty)
+		TAILQ_INSERT_TAIL(&group->dirty_channels, ch, dirty_link);
+	if (!ch->polled)
+		TAILQ_INSERT_TAIL(&group->polled_channels, ch, polled_link);
+	ch->dirty = true;
+	ch->polled = true;
+}
+
+static inline void submit_one(struct ns_channel *ch, struct request *req)
+{
+	if (unlikely(!ch->dirty || !ch->polled))
+		channel_attend(ch);
 	req->io.state = IO_SUBMITTING;
 	ch->ns->ops.submit(&ch->pub, &req->io);
 	if (req->io.state == IO_DONE)
@@ -244,20 +247,44 @@ static void submit_one(struct request *req)
 		req->io.state = IO_PENDING;
 }
 
-/*
- * The one frame from which backends are called. What a completion submits in turn is queued for this loop, so that a backend
- * that completes inside submit, emulation in many steps and a Flush of all namespaces need no stack.
- */
-static void submit_loop(struct nvmft_poll_group *group, struct request *req)
+static void submit_queued(struct request *req)
 {
+	if (req->io.state == IO_LATE) {
+		req->io.status = late_check(req);
+		if (req->io.status) {
+			io_finish(req);
+			return;
+		}
+	}
+	submit_one(req->channel, req);
+}
+
+/*
+ * The one frame from which backends are called. What a completion submits in turn is queued for this loop, so that a
+ * backend that completes inside submit, emulation in many steps and a Flush of all namespaces need no stack.
+ */
+static rarely void submit_all_queued(struct nvmft_poll_group *group)
+{
+	struct request *req;
+
 	group->submitting = true;
-	do {
-		submit_one(req);
-		req = TAILQ_FIRST(&group->submits);
-		if (unlikely(req != NULL))
-			TAILQ_REMOVE(&group->submits, req, link);
-	} while (req);
+	while ((req = TAILQ_FIRST(&group->submits)) != NULL) {
+		TAILQ_REMOVE(&group->submits, req, link);
+		submit_queued(req);
+	}
 	group->submitting = false;
+}
+
+static rarely void submit_later(struct nvmft_poll_group *group, struct ns_channel *ch, struct request *req)
+{
+	if (ch->submitted >= ch->depth) {
+		req->io.state = IO_WAITING;
+		TAILQ_INSERT_TAIL(&ch->waiting, req, link);
+		return;
+	}
+	ch->submitted++;
+	req->io.state = IO_QUEUED;
+	TAILQ_INSERT_TAIL(&group->submits, req, link);
 }
 
 void nvmft_channel_submit(struct request *req)
@@ -266,19 +293,16 @@ void nvmft_channel_submit(struct request *req)
 	struct nvmft_poll_group *group = ch->pub.group;
 
 	req->io.channel = &ch->pub;
-	req->io.priv = req->io_priv;
-	if (unlikely(ch->submitted >= ch->depth)) {
-		req->io.state = IO_WAITING;
-		TAILQ_INSERT_TAIL(&ch->waiting, req, link);
+	if (unlikely(ch->submitted >= ch->depth || group->submitting)) {
+		submit_later(group, ch, req);
 		return;
 	}
 	ch->submitted++;
-	if (unlikely(group->submitting)) {
-		req->io.state = IO_QUEUED;
-		TAILQ_INSERT_TAIL(&group->submits, req, link);
-		return;
-	}
-	submit_loop(group, req);
+	group->submitting = true;
+	submit_one(ch, req);
+	group->submitting = false;
+	if (unlikely(!TAILQ_EMPTY(&group->submits)))
+		submit_all_queued(group);
 }
 
 static void io_done_later(struct request *req)
@@ -287,14 +311,10 @@ static void io_done_later(struct request *req)
 
 	assert(req->io.state == IO_PENDING);
 	io_finish(req);
-	/* It may have made room for an I/O that waited; inside submit_loop() that one is seen to. */
-	if (group->submitting)
-		return;
-	req = TAILQ_FIRST(&group->submits);
-	if (unlikely(req != NULL)) {
-		TAILQ_REMOVE(&group->submits, req, link);
-		submit_loop(group, req);
-	}
+	/* It may have made room for an I/O that waited; from inside a submission that one is seen to when it returns.
+	 */
+	if (unlikely(!TAILQ_EMPTY(&group->submits)) && !group->submitting)
+		submit_all_queued(group);
 }
 
 void nvmft_io_done(struct nvmft_io *io, nvmft_status status)
@@ -356,8 +376,7 @@ int nvmft_channels_poll(struct nvmft_poll_group *group)
 	struct ns_channel *ch, *tmp;
 	int events = 0;
 
-	TAILQ_FOREACH_SAFE(ch, &group->polled_channels, polled_link, tmp)
-	{
+	TAILQ_FOREACH_SAFE (ch, &group->polled_channels, polled_link, tmp) {
 		ch->in_flight++; /* a completion may be the last of a closing channel */
 		events += ch->ns->ops.poll(&ch->pub);
 		if (ch->submitted == 0) {
@@ -390,8 +409,7 @@ int nvmft_channels_arm(struct nvmft_poll_group *group)
 	/* Something was submitted after this pass's flush. */
 	if (!TAILQ_EMPTY(&group->dirty_channels))
 		return -EAGAIN;
-	TAILQ_FOREACH(ch, &group->polled_channels, polled_link)
-	{
+	TAILQ_FOREACH (ch, &group->polled_channels, polled_link) {
 		ret = ch->ns->ops.arm ? ch->ns->ops.arm(&ch->pub) : -EAGAIN;
 		if (ret)
 			return -EAGAIN;

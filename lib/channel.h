@@ -54,14 +54,23 @@ struct ns_channel {
 int nvmft_channel_open(struct nvmft_poll_group *group, const struct ns_view *nsv, struct ns_channel **channel);
 void nvmft_channel_free(struct ns_channel *channel);
 
+/* The channel of a namespace of the group's view, if it is open. */
+static inline struct ns_channel *channel_find(const struct nvmft_poll_group *group, const struct nvmft_namespace *ns)
+{
+	struct ns_channel *ch = likely(ns->slot < group->nchannels) ? group->channels[ns->slot] : NULL;
+
+	/* Only namespaces of the current view are looked up, and a channel closes when its namespace leaves that view. */
+	assert(!ch || (ch->ns == ns && !ch->closing));
+	return ch;
+}
+
 /*
  * channel_get() - the channel of a namespace of the group's view, opened if need be; counts the caller in in_flight
  * Return: 0; -errno of the backend's channel_open; -ENOMEM.
  */
 static inline int channel_get(struct nvmft_poll_group *group, const struct ns_view *nsv, struct ns_channel **channel)
 {
-	uint32_t slot = nsv->ns->slot;
-	struct ns_channel *ch = likely(slot < group->nchannels) ? group->channels[slot] : NULL;
+	struct ns_channel *ch = channel_find(group, nsv->ns);
 	int ret;
 
 	if (unlikely(!ch)) {
@@ -69,8 +78,6 @@ static inline int channel_get(struct nvmft_poll_group *group, const struct ns_vi
 		if (ret)
 			return ret;
 	}
-	/* Only namespaces of the current view are looked up, and a channel closes when its namespace leaves that view. */
-	assert(ch->ns == nsv->ns && !ch->closing);
 	ch->in_flight++;
 	*channel = ch;
 	return 0;

@@ -4,6 +4,7 @@
  * and not used.
  */
 #include "io_cmd.h"
+#include "sgl.h"
 
 #define DSM_AD htole32(1u << 2)
 #define DSM_MAX_RANGES 256u

@@ -68,7 +68,7 @@ static nvmft_status second_arrived(struct request *req, struct request *first, b
 	return 0;
 }
 
-nvmft_status nvmft_fused_check_slow(struct request *req)
+nvmft_status nvmft_fused_check(struct request *req)
 {
 	struct nvmft_queue *queue = req->pub.queue;
 	struct request *first = queue->fused_first;

@@ -6,22 +6,21 @@
 
 struct ns_channel;
 
+/* A command of an I/O queue is half of a pair, or the last one before it was. */
+static inline bool nvmft_fused_concerns(const struct request *req)
+{
+	const struct nvmft_queue *queue = req->pub.queue;
+
+	return req->pub.sqe.flags & NVMFT_FUSE_MASK || queue->fused_first || queue->fused_failed;
+}
+
 /*
- * nvmft_fused_check() - called by dispatch for each command of an I/O queue, in order of arrival and before parsing
+ * nvmft_fused_check() - called by dispatch for each command that it concerns, in order of arrival and before parsing
  *
  * Pairs the halves of Compare and Write, and fails a first half whose second did not come next.
  * Return: 0, or the status with which @req is to be failed.
  */
-nvmft_status nvmft_fused_check_slow(struct request *req);
-static inline nvmft_status nvmft_fused_check(struct request *req)
-{
-	const struct nvmft_queue *queue = req->pub.queue;
-
-	if (__builtin_expect(
-		    !(req->pub.sqe.flags & NVMFT_FUSE_MASK) && !queue->fused_first && !queue->fused_failed, 1))
-		return 0;
-	return nvmft_fused_check_slow(req);
-}
+nvmft_status nvmft_fused_check(struct request *req);
 
 /*
  * nvmft_fused_failed() - a request ends without having executed: if it is one half, the other one is failed
@@ -30,7 +29,8 @@ static inline nvmft_status nvmft_fused_check(struct request *req)
  */
 void nvmft_fused_failed(struct request *req);
 
-/* An Abort found a request that executes without a channel: true when it was a half that waited for the other, and is over. */
+/* An Abort found a request that executes without a channel: true when it was a half that waited for the other, and is
+ * over. */
 bool nvmft_fused_abort(struct request *req);
 
 /* The queue closes: a first half that waits for its second will wait no longer. */

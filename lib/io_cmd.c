@@ -7,10 +7,12 @@
 #include "io_cmd.h"
 #include "pass.h"
 #include "poll_group.h"
+#include "sgl.h"
 
 /* ---- what all commands share ---- */
 
-/* There is no such namespace, or its device is gone: perhaps for a while, and perhaps another path leads to the same blocks. */
+/* There is no such namespace, or its device is gone: perhaps for a while, and perhaps another path leads to the same
+ * blocks. */
 nvmft_status nvmft_io_no_ns(const struct request *req)
 {
 	const struct subsys_view *sv = req->pub.queue->sv;
@@ -30,29 +32,24 @@ static nvmft_status io_look_again(struct request *req, bool change)
 	return change && nsv->read_only ? SC_DNR(NS_WRITE_PROTECTED) : 0;
 }
 
-static inline nvmft_status io_open(struct request *req, bool change)
+nvmft_status nvmft_io_open(struct request *req, bool change)
 {
 	struct nvmft_poll_group *group = req_group(req);
 	nvmft_status status;
 	int ret;
 
-	if (unlikely(req->view_gen != group->view->gen)) {
+	if (req->view_gen != group->view->gen) {
 		status = io_look_again(req, change);
 		if (status)
 			return status;
 	}
 	ret = channel_get(group, req->nsv, &req->channel);
-	return likely(!ret) ? 0 : nvmft_status_from_errno(ret);
+	return ret ? nvmft_status_from_errno(ret) : 0;
 }
 
-nvmft_status nvmft_io_open(struct request *req, bool change)
+bool nvmft_io_begin(struct request *req, bool change)
 {
-	return io_open(req, change);
-}
-
-static inline bool io_begin(struct request *req, bool change)
-{
-	nvmft_status status = io_open(req, change);
+	nvmft_status status = nvmft_io_open(req, change);
 
 	if (likely(!status))
 		return true;
@@ -60,9 +57,20 @@ static inline bool io_begin(struct request *req, bool change)
 	return false;
 }
 
-bool nvmft_io_begin(struct request *req, bool change)
+/* The usual case of nvmft_io_open(): false when that has more to do than to take what is there. */
+static inline bool io_open_again(struct request *req)
 {
-	return io_begin(req, change);
+	struct nvmft_poll_group *group = req_group(req);
+	struct ns_channel *ch;
+
+	if (unlikely(req->view_gen != group->view->gen))
+		return false;
+	ch = channel_find(group, req->nsv->ns);
+	if (unlikely(!ch))
+		return false;
+	ch->in_flight++;
+	req->channel = ch;
+	return true;
 }
 
 static void io_give_back_bounce(struct request *req)
@@ -71,20 +79,35 @@ static void io_give_back_bounce(struct request *req)
 	req->iov_bounce.base = NULL;
 }
 
-static inline void io_end(struct request *req, nvmft_status status)
+static rarely void io_end_other(struct request *req, nvmft_status status)
 {
 	struct ns_channel *ch = req->channel;
 
-	if (unlikely(status))
+	if (status)
 		counter_add(&ch->errors, 1);
-	if (unlikely(req->iov_bounce.base))
+	if (req->iov_bounce.base)
 		io_give_back_bounce(req);
-	/* With lent pages the channel is given back together with them, at release. */
-	if (likely(!req->lent)) {
+	if (!req->lent) {
 		req->channel = NULL;
 		channel_put(ch);
 	}
 	nvmft_req_complete(req, status);
+}
+
+static inline void io_end(struct request *req, nvmft_status status)
+{
+	struct ns_channel *ch = req->channel;
+
+	if (unlikely(status || req->iov_bounce.base || ch->closing)) {
+		io_end_other(req, status);
+		return;
+	}
+	/* With lent pages the channel is given back together with them, at release. */
+	if (likely(!req->lent)) {
+		req->channel = NULL;
+		ch->in_flight--;
+	}
+	nvmft_req_complete(req, 0);
 }
 
 void nvmft_io_end(struct request *req, nvmft_status status)
@@ -138,8 +161,8 @@ static bool io_reachable(const struct nvmft_backend_info *info, const struct nvm
 }
 
 /*
- * One copy, because the device cannot reach the transport's own buffer. start() has granted the second one, except when the
- * namespace was replaced since by one that needs it; then the limit does not count.
+ * One copy, because the device cannot reach the transport's own buffer. start() has granted the second one, except when
+ * the namespace was replaced since by one that needs it; then the limit does not count.
  */
 static nvmft_status io_bounce(struct request *req)
 {
@@ -160,44 +183,29 @@ static nvmft_status io_bounce(struct request *req)
 }
 
 /* The namespace behind this NSID may have been replaced by one of another format, or one that does not lend. */
-static inline nvmft_status io_check_data(const struct request *req)
-{
-	if (unlikely((uint64_t)req->io.blocks * req->channel->info.block_size != req->pub.data_len))
-		return SC_DNR(INVALID_NS);
-	return likely(req->pub.iovcnt) ? 0 : SC(NS_NOT_READY);
-}
-
 nvmft_status nvmft_io_check_data(const struct request *req)
 {
-	return io_check_data(req);
+	if ((uint64_t)req->io.blocks * req->channel->info.block_size != req->pub.data_len)
+		return SC_DNR(INVALID_NS);
+	return req->pub.iovcnt ? 0 : SC(NS_NOT_READY);
 }
 
-static inline nvmft_status io_buffers(struct request *req)
+nvmft_status nvmft_io_buffers(struct request *req)
 {
 	const struct ns_channel *ch = req->channel;
 
 	req->io.iov = req->pub.iov;
 	req->io.iovcnt = req->pub.iovcnt;
-	if (likely(!ch->picky || io_reachable(&ch->info, req->io.iov, req->io.iovcnt)))
+	if (!ch->picky || io_reachable(&ch->info, req->io.iov, req->io.iovcnt))
 		return 0;
 	return io_bounce(req);
 }
 
-nvmft_status nvmft_io_buffers(struct request *req)
-{
-	return io_buffers(req);
-}
-
-static inline nvmft_status io_data(struct request *req)
-{
-	nvmft_status status = io_check_data(req);
-
-	return unlikely(status) ? status : io_buffers(req);
-}
-
 nvmft_status nvmft_io_data(struct request *req)
 {
-	return io_data(req);
+	nvmft_status status = nvmft_io_check_data(req);
+
+	return status ? status : nvmft_io_buffers(req);
 }
 
 /* End a command from where its next step cannot be done. */
@@ -205,6 +213,31 @@ static void io_fail(struct request *req, nvmft_status status, void (*end)(struct
 {
 	req->io.status = status;
 	end(req);
+}
+
+static rarely void io_submit_other(struct request *req, void (*end)(struct request *req))
+{
+	nvmft_status status = nvmft_io_data(req);
+
+	if (status)
+		io_fail(req, status, end);
+	else
+		nvmft_channel_submit(req);
+}
+
+/* Submit with the command's data; @end ends the command if that is not possible. */
+static inline void io_submit(struct request *req, void (*end)(struct request *req))
+{
+	const struct ns_channel *ch = req->channel;
+
+	if (unlikely(ch->picky || !req->pub.iovcnt ||
+		     (uint64_t)req->io.blocks * ch->info.block_size != req->pub.data_len)) {
+		io_submit_other(req, end);
+		return;
+	}
+	req->io.iov = req->pub.iov;
+	req->io.iovcnt = req->pub.iovcnt;
+	nvmft_channel_submit(req);
 }
 
 void nvmft_io_flush(struct request *req, void (*next)(struct request *req))
@@ -244,59 +277,67 @@ void nvmft_change_end(struct request *req, nvmft_status status)
 
 /* ---- parsing ---- */
 
-static inline nvmft_status parse_range(struct request *req)
+static rarely nvmft_status parse_range_error(struct request *req)
+{
+	if (!req->nsv)
+		return req_error(req, nvmft_io_no_ns(req), SQE_LOC(nsid));
+	return req_error(req, SC_DNR(LBA_RANGE), SQE_LOC(cdw10));
+}
+
+/* The namespace, when it is there and has the blocks. */
+static inline const struct ns_view *parse_range(struct request *req)
 {
 	const struct nvmft_sqe *sqe = &req->pub.sqe;
 	const struct ns_view *nsv = nvmft_io_parse_ns(req);
 
 	req->io.lba = le32toh(sqe->cdw10) | (uint64_t)le32toh(sqe->cdw11) << 32;
 	req->io.blocks = sqe_lo16(sqe->cdw12) + 1u;
-	if (unlikely(!nsv))
-		return req_error(req, nvmft_io_no_ns(req), SQE_LOC(nsid));
-	if (unlikely(!nvmft_io_in_range(nsv, req->io.lba, req->io.blocks)))
-		return req_error(req, SC_DNR(LBA_RANGE), SQE_LOC(cdw10));
-	return 0;
+	return likely(nsv && nvmft_io_in_range(nsv, req->io.lba, req->io.blocks)) ? nsv : NULL;
 }
 
 nvmft_status nvmft_io_parse_range(struct request *req)
 {
-	return parse_range(req);
+	return parse_range(req) ? 0 : parse_range_error(req);
 }
 
 /* The transport's own buffers may not be what the device can reach. */
-static inline bool parse_want_bounce(const struct request *req)
+static void parse_picky(struct request *req)
 {
-	const struct nvmft_backend_info *info = &req->nsv->info;
-
-	return unlikely(info->align > 1 || info->needs_regions) && req->pub.borrowed && req->pub.iovcnt &&
-	       !io_reachable(info, req->pub.iov, req->pub.iovcnt);
+	req->want_bounce =
+		req->pub.borrowed && req->pub.iovcnt && !io_reachable(&req->nsv->info, req->pub.iov, req->pub.iovcnt);
 }
 
 nvmft_status nvmft_io_parse_data(struct request *req, void (*execute)(struct request *), enum nvmft_dir dir,
 				 uint64_t len)
 {
-	req->want_bounce = parse_want_bounce(req);
+	if (req->nsv->picky)
+		parse_picky(req);
 	return nvmft_req_data(req, execute, dir, len);
 }
 
-static inline nvmft_status parse_rw(struct request *req, void (*execute)(struct request *), enum nvmft_dir dir)
+static rarely nvmft_status parse_blocks_other(struct request *req, void (*execute)(struct request *),
+					      enum nvmft_dir dir)
 {
-	nvmft_status status = parse_range(req);
 	const struct ns_view *nsv = req->nsv;
-	uint64_t len;
 
-	if (unlikely(status))
-		return status;
-	len = (uint64_t)req->io.blocks << nsv->lba_shift;
-	if (unlikely(len > (uint64_t)1 << (12 + req->pub.queue->sv->subsys->mdts)))
+	if (req->io.blocks > nsv->max_blocks)
 		return req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(cdw12));
-	req->want_bounce = parse_want_bounce(req);
-	return nvmft_req_data(req, execute, dir, len);
+	return nvmft_io_parse_data(req, execute, dir, (uint64_t)req->io.blocks << nsv->lba_shift);
+}
+
+/* The data of so many blocks. */
+static inline nvmft_status parse_blocks(struct request *req, void (*execute)(struct request *), enum nvmft_dir dir)
+{
+	const struct ns_view *nsv = req->nsv;
+
+	if (unlikely(nsv->picky || req->io.blocks > nsv->max_blocks))
+		return parse_blocks_other(req, execute, dir);
+	return req_data(req, execute, dir, (uint64_t)req->io.blocks << nsv->lba_shift);
 }
 
 nvmft_status nvmft_io_parse_rw(struct request *req, void (*execute)(struct request *), enum nvmft_dir dir)
 {
-	return parse_rw(req, execute, dir);
+	return parse_range(req) ? parse_blocks(req, execute, dir) : parse_range_error(req);
 }
 
 nvmft_status nvmft_io_parse_protected(struct request *req)
@@ -320,42 +361,49 @@ void nvmft_io_buffers_back(struct request *req)
 		copy_out_bounce(req);
 }
 
+/* Of a read that failed, or whose data is not where the host wants it. */
+static rarely void read_end_other(struct request *req)
+{
+	struct ns_channel *ch = req->channel;
+
+	counter_add(&ch->reads, 1);
+	if (!req->io.status) {
+		counter_add(&ch->read_blocks, req->io.blocks);
+		copy_out_bounce(req);
+	}
+	io_end(req, req->io.status);
+}
+
 static void read_end(struct request *req)
 {
 	struct ns_channel *ch = req->channel;
-	nvmft_status status = req->io.status;
 
-	counter_add(&ch->reads, 1);
-	if (likely(!status)) {
-		counter_add(&ch->read_blocks, req->io.blocks);
-		if (req->lend) {
-			req->pub.iov = req->io.iov;
-			req->pub.iovcnt = req->io.iovcnt;
-			req->lent = true;
-		} else if (unlikely(req->io.iov == &req->iov_bounce)) {
-			copy_out_bounce(req);
-		}
+	if (unlikely(req->io.status || req->io.iov == &req->iov_bounce)) {
+		read_end_other(req);
+		return;
 	}
-	io_end(req, status);
+	counter_add(&ch->reads, 1);
+	counter_add(&ch->read_blocks, req->io.blocks);
+	if (req->lend) {
+		req->pub.iov = req->io.iov;
+		req->pub.iovcnt = req->io.iovcnt;
+		req->lent = true;
+	}
+	io_end(req, 0);
 }
 
-static void read_start(struct request *req)
+static inline void read_start(struct request *req)
 {
-	nvmft_status status = 0;
-
 	req->io.op = NVMFT_IO_READ;
 	req->io.flags = 0;
 	req->next = read_end;
 	if (req->lend && likely(req->channel->info.lends_reads)) {
 		req->io.iov = NULL;
 		req->io.iovcnt = 0;
-	} else {
-		status = io_data(req);
-	}
-	if (unlikely(status))
-		io_fail(req, status, read_end);
-	else
 		nvmft_channel_submit(req);
+	} else {
+		io_submit(req, read_end);
+	}
 }
 
 static void read_flushed(struct request *req)
@@ -368,25 +416,33 @@ static void read_flushed(struct request *req)
 		read_start(req);
 }
 
-static void read_execute(struct request *req)
+static rarely void read_execute_other(struct request *req)
 {
-	if (unlikely(!io_begin(req, false)))
+	if (!req->channel && !nvmft_io_begin(req, false))
 		return;
 	/* FUA: what is read must be durable by then, thus out of a cache that can lose it (3.2.4). */
-	if (unlikely(req->pub.sqe.cdw12 & htole32(RW_FUA)) && req->channel->info.volatile_cache) {
+	if (req->pub.sqe.cdw12 & htole32(RW_FUA) && req->channel->info.volatile_cache)
 		nvmft_io_flush(req, read_flushed);
-		return;
-	}
-	read_start(req);
+	else
+		read_start(req);
+}
+
+static void read_execute(struct request *req)
+{
+	if (unlikely(!io_open_again(req) || req->pub.sqe.cdw12 & htole32(RW_FUA)))
+		read_execute_other(req);
+	else
+		read_start(req);
 }
 
 static nvmft_status read_parse(struct request *req)
 {
-	nvmft_status status = parse_rw(req, read_execute, NVMFT_DIR_TO_HOST);
+	const struct ns_view *nsv = parse_range(req);
 
-	if (likely(!status))
-		req->lend = req->nsv->info.lends_reads && req->pub.queue->accept_lent && !req->pub.borrowed;
-	return status;
+	if (unlikely(!nsv))
+		return parse_range_error(req);
+	req->lend = nsv->info.lends_reads && req->pub.queue->accept_lent && !req->pub.borrowed;
+	return parse_blocks(req, read_execute, NVMFT_DIR_TO_HOST);
 }
 
 /* ---- Write ---- */
@@ -414,31 +470,42 @@ static void write_flush(struct request *req)
 
 void nvmft_write_start(struct request *req)
 {
-	nvmft_status status = req->io.status;
-
-	if (likely(!status))
-		status = io_data(req);
-	if (unlikely(status)) {
-		io_fail(req, status, write_end);
+	if (unlikely(req->io.status)) {
+		write_end(req);
 		return;
 	}
 	req->io.op = NVMFT_IO_WRITE;
 	req->io.flags = nvmft_io_fua(req);
 	req->next = unlikely(nvmft_io_flush_after(req)) ? write_flush : write_end;
-	nvmft_channel_submit(req);
+	io_submit(req, write_end);
+}
+
+static rarely void write_execute_other(struct request *req)
+{
+	if (req->channel || nvmft_io_begin(req, true))
+		nvmft_change_begin(req, nvmft_write_start);
 }
 
 static void write_execute(struct request *req)
 {
-	if (likely(io_begin(req, true)))
-		nvmft_change_begin(req, nvmft_write_start);
+	if (unlikely(!io_open_again(req) || req->channel->fused)) {
+		write_execute_other(req);
+		return;
+	}
+	req->channel->changing++;
+	req->io.status = 0;
+	nvmft_write_start(req);
 }
 
 static nvmft_status write_parse(struct request *req)
 {
-	nvmft_status status = parse_rw(req, write_execute, NVMFT_DIR_FROM_HOST);
+	const struct ns_view *nsv = parse_range(req);
 
-	return likely(!status) ? nvmft_io_parse_protected(req) : status;
+	if (unlikely(!nsv))
+		return parse_range_error(req);
+	if (unlikely(nsv->read_only))
+		return nvmft_io_parse_protected(req);
+	return parse_blocks(req, write_execute, NVMFT_DIR_FROM_HOST);
 }
 
 /* ---- Flush ---- */
@@ -521,7 +588,7 @@ static void flush_all_execute(struct request *req)
 	flush_all_next(req);
 }
 
-static nvmft_status flush_parse(struct request *req)
+static rarely nvmft_status flush_parse(struct request *req)
 {
 	if (req->pub.sqe.nsid == htole32(NVMFT_NSID_ALL))
 		return nvmft_req_no_data(req, flush_all_execute);
@@ -534,7 +601,7 @@ static nvmft_status flush_parse(struct request *req)
 
 /* ---- dispatch ---- */
 
-static nvmft_status parse_opcode(struct request *req)
+nvmft_status nvmft_parse_io_cmd(struct request *req)
 {
 	switch (req->pub.sqe.opcode) {
 	case NVMFT_CMD_READ:
@@ -552,13 +619,4 @@ static nvmft_status parse_opcode(struct request *req)
 	default:
 		return nvmft_pass_parse(req);
 	}
-}
-
-nvmft_status nvmft_parse_io_cmd(struct request *req)
-{
-	nvmft_status status = parse_opcode(req);
-
-	if (unlikely(req->pub.sqe.flags & NVMFT_FUSE_MASK))
-		req->execute = nvmft_fused_execute;
-	return status;
 }

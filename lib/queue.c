@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cid.h"
 #include "controller.h"
 #include "fused.h"
 #include "log.h"
@@ -130,7 +131,7 @@ static void queue_abort_executing(struct nvmft_queue *queue)
 	struct cid_table *table = &queue->cids;
 	uint32_t i;
 
-	for (i = 0; table->heads && i <= table->mask; i++) {
+	for (i = 0; i < table->size; i++) {
 		struct request *req = table->heads[i];
 
 		while (req) {

@@ -12,7 +12,7 @@ struct request;
 /* Outstanding commands by CID. Grows with the commands in flight, so an idle queue of any depth costs nothing. */
 struct cid_table {
 	struct request **heads;
-	uint32_t mask; /* entries - 1; 0: no table yet */
+	uint32_t size; /* a power of two; 0: no table yet */
 	uint32_t count;
 };
 
@@ -82,11 +82,5 @@ void nvmft_queue_maybe_destroy(struct nvmft_queue *queue); /* after each step th
 void nvmft_queue_set_live(struct nvmft_queue *queue);
 void nvmft_queue_disconnected(struct nvmft_queue *queue); /* by the host's command */
 void nvmft_queue_detach(struct nvmft_queue *queue); /* from an attached I/O queue's controller */
-
-/* CIDs */
-int nvmft_cid_insert(struct cid_table *table, struct request *req); /* 0, -EEXIST or -ENOMEM */
-void nvmft_cid_remove(struct cid_table *table, struct request *req);
-struct request *nvmft_cid_find(const struct cid_table *table, uint16_t cid);
-void nvmft_cid_fini(struct cid_table *table);
 
 #endif

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The life of a command: RECEIVED -> WAIT_BUFFERS -> FETCHING -> EXECUTING -> RESPONDING, with one owner at each moment.
+ * The life of a command: RECEIVED -> WAIT_BUFFERS -> FETCHING -> EXECUTING -> RESPONDING, with one owner at each
+ * moment.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "channel.h"
+#include "cid.h"
 #include "controller.h"
 #include "fused.h"
 #include "request.h"
+#include "sgl.h"
 
 /* Request objects that a group keeps for the next burst, per transport: about 1 MiB. */
 #define REQUEST_POOL_MAX 1024u
@@ -17,18 +20,11 @@
 
 /* ---- objects ---- */
 
+/* Only while the number of commands in flight grows beyond what it was. */
 static struct request *request_alloc(struct nvmft_queue *queue)
 {
-	struct group_transport *gt = queue->gt;
-	struct request *req = gt->free_requests;
+	struct request *req = zalloc_aligned(queue->gt->request_size);
 
-	if (req) {
-		gt->free_requests = req->hash_next;
-		gt->nfree--;
-		return req;
-	}
-	/* Only while the number of commands in flight grows beyond what it was. */
-	req = zalloc_aligned(gt->request_size);
 	if (!req)
 		return NULL;
 	req->pub.priv = req->transport_priv;
@@ -37,11 +33,16 @@ static struct request *request_alloc(struct nvmft_queue *queue)
 	return req;
 }
 
-static void request_pool_put(struct nvmft_poll_group *group, struct group_transport *gt, struct request *req)
+static rarely void request_unpool(struct nvmft_poll_group *group, struct request *req)
 {
-	if (gt->nfree >= REQUEST_POOL_MAX) {
-		counter_add(&group->counters.requests, (uint64_t)-1);
-		free(req);
+	counter_add(&group->counters.requests, (uint64_t)-1);
+	free(req);
+}
+
+static inline void request_pool_put(struct nvmft_poll_group *group, struct group_transport *gt, struct request *req)
+{
+	if (unlikely(gt->nfree >= REQUEST_POOL_MAX)) {
+		request_unpool(group, req);
 		return;
 	}
 	req->hash_next = gt->free_requests;
@@ -60,9 +61,12 @@ void nvmft_request_pool_fini(struct group_transport *gt)
 	gt->nfree = 0;
 }
 
-/* Only what a command may find changed by the one before: the object is large, and most of it is written before it is read. */
-static void request_reset(struct request *req, struct nvmft_queue *queue)
+/* Only what a command may find changed by the one before: the object is large, and most of it is written before it is
+ * read. */
+static inline struct nvmft_request *request_begin_life(struct request *req, struct nvmft_queue *queue)
 {
+	queue->in_flight++;
+	queue->requests++;
 	req->pub.queue = queue;
 	req->pub.cqe.dw0 = 0;
 	req->pub.cqe.dw1 = 0;
@@ -76,7 +80,9 @@ static void request_reset(struct request *req, struct nvmft_queue *queue)
 	req->pub.segment_len = 0;
 	req->pub.segment_status = 0;
 	req->pub.given.base = NULL;
+	req->state = REQ_RECEIVED;
 	req->hashed = false;
+	req->counted = true;
 	req->aborted = false;
 	req->lent = false;
 	req->pooled = false;
@@ -88,9 +94,10 @@ static void request_reset(struct request *req, struct nvmft_queue *queue)
 	req->channel = NULL;
 	req->fused = NULL;
 	req->next = NULL;
+	return &req->pub;
 }
 
-struct nvmft_request *nvmft_request_get(struct nvmft_queue *queue, int *error)
+static rarely struct nvmft_request *request_get_new(struct nvmft_queue *queue, int *error)
 {
 	struct request *req;
 
@@ -104,12 +111,19 @@ struct nvmft_request *nvmft_request_get(struct nvmft_queue *queue, int *error)
 		*error = -ENOMEM;
 		return NULL;
 	}
-	request_reset(req, queue);
-	req->state = REQ_RECEIVED;
-	req->counted = true;
-	queue->in_flight++;
-	queue->requests++;
-	return &req->pub;
+	return request_begin_life(req, queue);
+}
+
+struct nvmft_request *nvmft_request_get(struct nvmft_queue *queue, int *error)
+{
+	struct group_transport *gt = queue->gt;
+	struct request *req = gt->free_requests;
+
+	if (unlikely(!req || queue->in_flight >= queue->sqsize))
+		return request_get_new(queue, error);
+	gt->free_requests = req->hash_next;
+	gt->nfree--;
+	return request_begin_life(req, queue);
 }
 
 /* As the queue's share counts it. */
@@ -118,6 +132,15 @@ static uint64_t request_pages(const struct request *req)
 	const uint64_t mask = (1u << POOL_MIN_SHIFT) - 1;
 
 	return (req->pub.data_len + mask) & ~mask;
+}
+
+/* @iov_own is from the pool. */
+static inline void request_own(struct request *req)
+{
+	req->pooled = true;
+	req->pub.queue->held += request_pages(req);
+	req->pub.iov = &req->iov_own;
+	req->pub.iovcnt = 1;
 }
 
 static void request_put_own(struct request *req)
@@ -151,28 +174,38 @@ static void request_give_back_memory(struct request *req)
 		channel_put(req->channel);
 }
 
+static inline bool request_has_memory(const struct request *req)
+{
+	return req->lent || req->pooled || req->pub.given.base || req->iov_bounce.base || req->channel;
+}
+
 /* The host may use the CID and the queue entry again as soon as it can see the response. */
-static void request_leave_queue(struct request *req)
+static inline void request_leave_queue(struct request *req)
 {
 	struct nvmft_queue *queue = req->pub.queue;
 
 	nvmft_cid_remove(&queue->cids, req);
-	if (req->counted)
-		queue->in_flight--;
+	queue->in_flight -= req->counted;
 	req->counted = false;
 }
 
-static void request_free(struct request *req)
+static inline void request_free(struct request *req)
 {
 	struct nvmft_queue *queue = req->pub.queue;
 
-	request_leave_queue(req);
-	request_give_back_memory(req);
+	if (request_has_memory(req))
+		request_give_back_memory(req);
 	req->state = REQ_FREE;
 	request_pool_put(queue->group, queue->gt, req);
 	queue->requests--;
-	if (queue->transport_gone)
+	if (unlikely(queue->transport_gone))
 		nvmft_queue_maybe_destroy(queue);
+}
+
+static rarely void request_end(struct request *req)
+{
+	request_leave_queue(req);
+	request_free(req);
 }
 
 /* ---- buffers ---- */
@@ -191,8 +224,8 @@ static bool request_of_core(const struct request *req)
 }
 
 /*
- * Data in a capsule that waits holds up all that comes behind it on the connection: among it data for which buffers were
- * granted, whose return the capsule may be waiting for.
+ * Data in a capsule that waits holds up all that comes behind it on the connection: among it data for which buffers
+ * were granted, whose return the capsule may be waiting for.
  */
 static bool request_holds_up(const struct request *req)
 {
@@ -200,8 +233,8 @@ static bool request_holds_up(const struct request *req)
 }
 
 /*
- * The second half of a fused pair is waited for by a first half that holds buffers. What the core answers does not wait for
- * I/O, as long as it is no more than hosts in good health ask for at a time.
+ * The second half of a fused pair is waited for by a first half that holds buffers. What the core answers does not wait
+ * for I/O, as long as it is no more than hosts in good health ask for at a time.
  */
 static bool request_privileged(const struct request *req)
 {
@@ -225,17 +258,16 @@ static bool request_over_share(const struct request *req)
 /* It exists already, so no limit keeps the command from it. */
 static void request_take_given(struct request *req)
 {
-	if (!req->pub.given.base || req->pub.sgl != NVMFT_SGL_IN_CAPSULE)
+	if (req->pub.sgl != NVMFT_SGL_IN_CAPSULE) {
+		request_drop_given(req);
 		return;
+	}
 	req->iov_own = req->pub.given;
 	req->iov_own.len = req->pub.data_len;
 	req->pub.given.base = NULL;
 	nvmft_pool_adopt(req_group(req), &req->iov_own);
-	req->pooled = true;
 	req->arrived = true;
-	req->pub.queue->held += request_pages(req);
-	req->pub.iov = &req->iov_own;
-	req->pub.iovcnt = 1;
+	request_own(req);
 }
 
 static bool request_wants_own(const struct request *req)
@@ -246,6 +278,25 @@ static bool request_wants_own(const struct request *req)
 static bool request_wants_buffers(const struct request *req)
 {
 	return request_wants_own(req) || req->want_bounce;
+}
+
+/*
+ * The usual cases of request_grant(): none is wanted, or one that nobody else waits for. false: it is another case.
+ * Privilege matters only where something is refused.
+ */
+static inline bool request_grant_at_once(struct request *req)
+{
+	struct nvmft_queue *queue = req->pub.queue;
+
+	if (unlikely(req->want_bounce || queue->qid == 0 || queue->state != QUEUE_LIVE))
+		return false;
+	if (!request_wants_own(req))
+		return true;
+	if (unlikely(!TAILQ_EMPTY(&queue->buffer_waiters) || request_over_share(req)) ||
+	    nvmft_pool_get(queue->group, req->pub.data_len, false, &req->iov_own) != 0)
+		return false;
+	request_own(req);
+	return true;
 }
 
 /* Both buffers or none, so that requests cannot hold one each and wait for the other's. */
@@ -261,14 +312,12 @@ static int request_grant(struct request *req)
 		ret = nvmft_pool_get(group, req->pub.data_len, privileged, &req->iov_own);
 		if (ret)
 			return ret;
-		req->pooled = true;
-		req->pub.queue->held += request_pages(req);
-		req->pub.iov = &req->iov_own;
-		req->pub.iovcnt = 1;
+		request_own(req);
 	}
 	if (!req->want_bounce)
 		return 0;
-	/* One that arrived with its command cannot be given back: those that hold one would wait for each other for ever. */
+	/* One that arrived with its command cannot be given back: those that hold one would wait for each other for
+	 * ever. */
 	ret = nvmft_pool_get(group, req->pub.data_len, privileged || req->arrived, &req->iov_bounce);
 	if (!ret)
 		return 0;
@@ -278,14 +327,14 @@ static int request_grant(struct request *req)
 	return ret;
 }
 
+/* It waited, or its data came in later: the queue may be about to be deleted. What has not begun is not begun then. */
 static void request_run(struct request *req)
 {
 	struct nvmft_queue *queue = req->pub.queue;
 
 	assert(req->state == REQ_RECEIVED || req->state == REQ_WAIT_BUFFERS || req->state == REQ_FETCHING);
 	req->state = REQ_EXECUTING;
-	/* The queue is being deleted: what has not begun is not begun. */
-	if (queue->state >= QUEUE_CLOSING) {
+	if (unlikely(queue->state >= QUEUE_CLOSING)) {
 		nvmft_fused_failed(req);
 		nvmft_req_complete(req, SC(ABORT_QUEUE));
 		return;
@@ -301,19 +350,31 @@ static void request_clear_data(struct request *req)
 		memset(req->pub.iov[i].base, 0, req->pub.iov[i].len);
 }
 
+static inline bool request_wants_data(const struct request *req)
+{
+	return !req->pub.borrowed && !req->arrived;
+}
+
+static inline void request_fetch(struct request *req)
+{
+	struct nvmft_queue *queue = req->pub.queue;
+
+	assert(req->state == REQ_RECEIVED || req->state == REQ_WAIT_BUFFERS);
+	req->state = REQ_FETCHING;
+	queue->fetching += req->pub.sgl != NVMFT_SGL_IN_CAPSULE;
+	queue->gt->ops.fetch(&req->pub);
+}
+
 static void request_with_buffers(struct request *req)
 {
-	/* What the core answers itself may be shorter than what was asked for: the rest must not be somebody else's data. */
+	/* What the core answers itself may be shorter than what was asked for: the rest must not be somebody else's
+	 * data. */
 	if (req->pub.dir == NVMFT_DIR_TO_HOST && request_of_core(req))
 		request_clear_data(req);
-	if (req->pub.dir == NVMFT_DIR_FROM_HOST && !req->pub.borrowed && !req->arrived) {
-		assert(req->state == REQ_RECEIVED || req->state == REQ_WAIT_BUFFERS);
-		req->state = REQ_FETCHING;
-		req->pub.queue->fetching += req->pub.sgl != NVMFT_SGL_IN_CAPSULE;
-		req->pub.queue->gt->ops.fetch(&req->pub);
-		return;
-	}
-	request_run(req);
+	if (req->pub.dir == NVMFT_DIR_FROM_HOST && request_wants_data(req))
+		request_fetch(req);
+	else
+		request_run(req);
 }
 
 /* No longer FETCHING. */
@@ -324,8 +385,8 @@ static void request_fetch_over(struct request *req)
 }
 
 /*
- * A second half stands right behind its first half. In front of it or elsewhere it would hold buffers for a pair that cannot
- * run, and enough of those would keep from everybody what the first halves wait for.
+ * A second half stands right behind its first half. In front of it or elsewhere it would hold buffers for a pair that
+ * cannot run, and enough of those would keep from everybody what the first halves wait for.
  */
 static void request_wait(struct request *req)
 {
@@ -369,15 +430,10 @@ static bool request_must_wait(const struct request *req)
 	return !TAILQ_EMPTY(&req->pub.queue->buffer_waiters);
 }
 
-static bool request_begin(struct request *req)
+static rarely bool request_begin_other(struct request *req)
 {
 	int ret;
 
-	if (req->pub.dir == NVMFT_DIR_NONE) {
-		request_run(req);
-		return true;
-	}
-	request_take_given(req);
 	if (!request_wants_buffers(req))
 		ret = 0;
 	else
@@ -392,6 +448,27 @@ static bool request_begin(struct request *req)
 	}
 	nvmft_req_fail(req, SC(INTERNAL));
 	return false;
+}
+
+/*
+ * Nearly all commands of I/O queues find their buffer here, or bring it along, and go on at once. What waits, and what
+ * the core answers, goes the long way.
+ */
+static inline bool request_begin(struct request *req)
+{
+	if (req->pub.given.base)
+		request_take_given(req);
+	if (req->pub.dir != NVMFT_DIR_NONE) {
+		if (unlikely(!request_grant_at_once(req)))
+			return request_begin_other(req);
+		if (req->pub.dir == NVMFT_DIR_FROM_HOST && request_wants_data(req)) {
+			request_fetch(req);
+			return true;
+		}
+	}
+	req->state = REQ_EXECUTING;
+	req->execute(req);
+	return true;
 }
 
 static int queue_serve_waiters(struct nvmft_queue *queue)
@@ -430,27 +507,36 @@ int nvmft_request_serve_waiters(struct nvmft_poll_group *group)
 
 /* ---- the three beats ---- */
 
+static rarely bool request_refuse(struct request *req, nvmft_status status)
+{
+	nvmft_req_fail(req, status);
+	return false;
+}
+
+static inline bool request_parse(struct request *req)
+{
+	nvmft_status status = nvmft_parse_cmd(req);
+
+	return unlikely(status) ? request_refuse(req, status) : request_begin(req);
+}
+
+static rarely bool request_start_other(struct request *req)
+{
+	int ret = nvmft_cid_insert(&req->pub.queue->cids, req);
+
+	if (ret == -EEXIST)
+		return request_refuse(req, req_error(req, SC_DNR(CMDID_CONFLICT), SQE_LOC(cid)));
+	return ret ? request_refuse(req, SC(INTERNAL)) : request_parse(req);
+}
+
 bool nvmft_request_start(struct nvmft_request *pub)
 {
 	struct request *req = to_req(pub);
 	struct nvmft_queue *queue = pub->queue;
-	nvmft_status status = 0;
-	int ret;
 
 	counter_add(&queue->commands, 1);
 	queue->sqhd = queue->sqhd == queue->sqsize ? 0 : (uint16_t)(queue->sqhd + 1);
-	ret = nvmft_cid_insert(&queue->cids, req);
-	if (ret == -EEXIST)
-		status = req_error(req, SC_DNR(CMDID_CONFLICT), SQE_LOC(cid));
-	else if (ret)
-		status = SC(INTERNAL);
-	else
-		status = nvmft_parse_cmd(req);
-	if (status) {
-		nvmft_req_fail(req, status);
-		return false;
-	}
-	return request_begin(req);
+	return likely(nvmft_cid_insert_first(&queue->cids, req)) ? request_parse(req) : request_start_other(req);
 }
 
 void nvmft_request_execute(struct nvmft_request *pub)
@@ -473,30 +559,14 @@ void nvmft_req_fail(struct request *req, nvmft_status status)
 	nvmft_req_complete(req, status);
 }
 
-static void count_completion(struct request *req, nvmft_status status)
+static inline void request_respond(struct request *req, nvmft_status status)
 {
 	struct nvmft_queue *queue = req->pub.queue;
 	struct group_counters *counters = &queue->group->counters;
 
-	counter_add(queue->qid ? &counters->io_cmds : &counters->admin_cmds, 1);
-	if (!status)
-		return;
-	counter_add(&counters->errors, 1);
-	if (queue->ctrl && (status & 0x7ff) != SC(ABORT_QUEUE))
-		nvmft_error_log_record(req, status);
-}
-
-void nvmft_req_complete(struct request *req, nvmft_status status)
-{
-	struct nvmft_queue *queue = req->pub.queue;
-
-	req_set_state(req, REQ_EXECUTING, REQ_RESPONDING);
-	/* Aborted by nvmft_queue_drain(): there was no Abort command. */
-	if (status == SC(ABORT_REQ) && queue->state >= QUEUE_CLOSING)
-		status = SC(ABORT_QUEUE);
-	count_completion(req, status);
-	if (queue->transport_gone) {
-		request_free(req);
+	counter_add(likely(queue->qid) ? &counters->io_cmds : &counters->admin_cmds, 1);
+	if (unlikely(queue->transport_gone)) {
+		request_end(req);
 		return;
 	}
 	req->pub.cqe.cid = req->pub.sqe.cid;
@@ -504,20 +574,51 @@ void nvmft_req_complete(struct request *req, nvmft_status status)
 	req->pub.cqe.sqhd = htole16(queue->sqflow_disabled ? 0xffff : queue->sqhd);
 	req->pub.cqe.status = htole16((uint16_t)(status << 1));
 	request_leave_queue(req);
-	request_drop_given(req);
 	queue->gt->ops.respond(&req->pub);
+}
+
+static rarely void request_respond_error(struct request *req, nvmft_status status)
+{
+	struct nvmft_queue *queue = req->pub.queue;
+
+	/* Aborted by nvmft_queue_drain(): there was no Abort command. */
+	if (status == SC(ABORT_REQ) && queue->state >= QUEUE_CLOSING)
+		status = SC(ABORT_QUEUE);
+	counter_add(&queue->group->counters.errors, 1);
+	if (queue->ctrl && (status & 0x7ff) != SC(ABORT_QUEUE))
+		nvmft_error_log_record(req, status);
+	request_drop_given(req);
+	request_respond(req, status);
+}
+
+void nvmft_req_complete(struct request *req, nvmft_status status)
+{
+	req_set_state(req, REQ_EXECUTING, REQ_RESPONDING);
+	if (unlikely(status))
+		request_respond_error(req, status);
+	else
+		request_respond(req, 0);
+}
+
+/* The connection is gone before there was a response. */
+static rarely void request_abandon(struct request *req)
+{
+	assert(req->state == REQ_FETCHING || req->state == REQ_RECEIVED);
+	if (req->state == REQ_FETCHING) {
+		request_fetch_over(req);
+		nvmft_fused_failed(req);
+	}
+	request_end(req);
 }
 
 void nvmft_request_release(struct nvmft_request *pub)
 {
 	struct request *req = to_req(pub);
 
-	assert(req->state == REQ_RESPONDING || req->state == REQ_FETCHING || req->state == REQ_RECEIVED);
-	if (req->state == REQ_FETCHING) {
-		request_fetch_over(req);
-		nvmft_fused_failed(req);
-	}
-	request_free(req);
+	if (unlikely(req->state != REQ_RESPONDING))
+		request_abandon(req);
+	else
+		request_free(req);
 }
 
 /* ---- helpers of the rooms ---- */
@@ -531,16 +632,7 @@ nvmft_status nvmft_req_no_data(struct request *req, void (*execute)(struct reque
 
 nvmft_status nvmft_req_data(struct request *req, void (*execute)(struct request *), enum nvmft_dir dir, uint64_t len)
 {
-	nvmft_status status;
-
-	if (len == 0)
-		return nvmft_req_no_data(req, execute);
-	req->execute = execute;
-	req->pub.dir = dir;
-	status = nvmft_sgl_parse(req, len);
-	if (!status)
-		req->pub.data_len = (uint32_t)len;
-	return status;
+	return len ? req_data(req, execute, dir, len) : nvmft_req_no_data(req, execute);
 }
 
 /* Copy between @bytes and the command's data at @offset; returns how much, which is less where the data ends. */
@@ -590,7 +682,8 @@ static bool abort_fetching(struct request *req)
 	return true;
 }
 
-/* The backend may end the command inside the call, or later, or not early at all: what counts is whether it is over now. */
+/* The backend may end the command inside the call, or later, or not early at all: what counts is whether it is over
+ * now. */
 static bool abort_executing(struct request *req)
 {
 	struct nvmft_queue *queue = req->pub.queue;

@@ -127,9 +127,4 @@ nvmft_status nvmft_parse_admin_cmd(struct request *req);
 nvmft_status nvmft_parse_discovery_cmd(struct request *req);
 nvmft_status nvmft_parse_io_cmd(struct request *req);
 
-/* sgl.c: check the SGL1 of a command against @len and what the transport allows; sets sgl, sgl_offset. */
-nvmft_status nvmft_sgl_parse(struct request *req, uint64_t len);
-/* What SGL1 says of the length, for commands whose hosts send more than is needed. */
-uint64_t nvmft_sgl_length(const struct request *req);
-
 #endif

@@ -1,15 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * SGL1 of a command: where the host's data is (Base 2.0, 4.1.2).
- */
-#include "request.h"
-
-/* Descriptor type in the high nibble, sub type in the low one. */
-#define SGL_DATA_OFFSET 0x01
-#define SGL_LAST_SEGMENT_OFFSET 0x31
-#define SGL_KEYED 0x40
-#define SGL_KEYED_INVALIDATE 0x4f
-#define SGL_TRANSPORT 0x5a
+#include "sgl.h"
 
 #define SGL_LOC SQE_LOC(dptr)
 
@@ -21,11 +11,6 @@ static uint64_t sgl_address(const uint8_t *sgl)
 	return le64toh(value);
 }
 
-static bool sgl_keyed(const uint8_t *sgl)
-{
-	return sgl[15] == SGL_KEYED || sgl[15] == SGL_KEYED_INVALIDATE;
-}
-
 /* Keyed data blocks in the capsule, which the transport has looked at: only it knows where they are. */
 static bool sgl_segment(const struct request *req)
 {
@@ -35,14 +20,10 @@ static bool sgl_segment(const struct request *req)
 uint64_t nvmft_sgl_length(const struct request *req)
 {
 	const uint8_t *sgl = req->pub.sqe.dptr;
-	uint32_t value;
 
 	if (sgl_segment(req))
 		return req->pub.segment_len;
-	memcpy(&value, sgl + 8, sizeof(value));
-	value = le32toh(value);
-	/* The fourth byte is part of the key then. */
-	return sgl_keyed(sgl) ? value & 0xffffff : value;
+	return sgl_keyed(sgl) ? sgl_len32(sgl) & SGL_KEYED_LEN_MASK : sgl_len32(sgl);
 }
 
 static nvmft_status sgl_in_capsule(struct request *req, uint64_t len)
@@ -59,7 +40,7 @@ static nvmft_status sgl_in_capsule(struct request *req, uint64_t len)
 	return 0;
 }
 
-nvmft_status nvmft_sgl_parse(struct request *req, uint64_t len)
+static nvmft_status sgl_check(struct request *req, uint64_t len)
 {
 	const uint8_t *sgl = req->pub.sqe.dptr;
 	uint8_t kinds = req->pub.queue->gt->ops.sgl_kinds;
@@ -80,4 +61,13 @@ nvmft_status nvmft_sgl_parse(struct request *req, uint64_t len)
 		return 0;
 	}
 	return req_error(req, SC_DNR(SGL_INVALID_TYPE), SGL_LOC);
+}
+
+nvmft_status nvmft_sgl_parse(struct request *req, uint64_t len)
+{
+	nvmft_status status = sgl_check(req, len);
+
+	if (!status)
+		req->pub.data_len = (uint32_t)len;
+	return status;
 }

@@ -9,18 +9,23 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
+/*
+ * What a command hardly ever comes to. Out of line, and the last thing its caller does where that is possible: a caller
+ * on the I/O path then has nothing to save for it.
+ */
+#define rarely __attribute__((cold, noinline))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Removal-safe walk, which glibc's <sys/queue.h> lacks. */
 #ifndef TAILQ_FOREACH_SAFE
-#define TAILQ_FOREACH_SAFE(var, head, field, tmp)                                                                      \
+#define TAILQ_FOREACH_SAFE(var, head, field, tmp) \
 	for ((var) = TAILQ_FIRST((head)); (var) && ((tmp) = TAILQ_NEXT((var), field), 1); (var) = (tmp))
 #endif
 #ifndef LIST_FOREACH_SAFE
-#define LIST_FOREACH_SAFE(var, head, field, tmp)                                                                       \
+#define LIST_FOREACH_SAFE(var, head, field, tmp) \
 	for ((var) = LIST_FIRST((head)); (var) && ((tmp) = LIST_NEXT((var), field), 1); (var) = (tmp))
 #endif
 

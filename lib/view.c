@@ -49,6 +49,8 @@ static struct subsys_view *subsys_view_build(struct nvmft_subsystem *subsys)
 			.info = ns->info,
 			.lba_shift = (uint8_t)__builtin_ctz(ns->info.block_size),
 			.read_only = ns->read_only || ns->info.read_only,
+			.picky = ns->info.align > 1 || ns->info.needs_regions,
+			.max_blocks = (uint64_t)1 << (12 + subsys->mdts) >> __builtin_ctz(ns->info.block_size),
 			.changed = ns->changed,
 		};
 	}

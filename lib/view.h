@@ -18,6 +18,8 @@ struct ns_view {
 	struct nvmft_backend_info info;
 	uint8_t lba_shift;
 	bool read_only;
+	bool picky;          /* not every buffer of a transport will do */
+	uint64_t max_blocks; /* of a command, by MDTS */
 	uint64_t changed; /* view generation of the last change of this namespace's facts */
 };
 
