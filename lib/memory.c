@@ -24,56 +24,55 @@
  * and, before its first use, its pages stay out of memory. Last in, first out: what was used last is warm.
  */
 struct pool_slab {
-	LIST_ENTRY(pool_slab) link;       /* pool->partial[class] while it has a free piece */
-	LIST_ENTRY(pool_slab) empty_link; /* pool->empty while it has nothing else */
+	LIST_ENTRY(pool_slab) link; /* pool->partial[class] while it has a free piece */
 	unsigned char *base;
 	uint32_t region;
 	uint32_t class;
+	uint32_t shift; /* of the size of a piece */
+	uint32_t pieces;
 	uint32_t nfree;
 	uint16_t free[SLAB_PIECES];
 };
 
-static uint32_t slab_pieces(uint32_t class)
-{
-	return SLAB_PIECES >> class;
-}
-
-static size_t class_bytes(uint32_t class)
-{
-	return (size_t)1 << (POOL_MIN_SHIFT + class);
-}
-
 static uint32_t class_of(size_t len)
 {
-	if (len <= class_bytes(0))
-		return 0;
-	return (uint32_t)(64 - __builtin_clzll(len - 1)) - POOL_MIN_SHIFT;
+	/* The position of the highest bit of (len - 1) / 2 KiB. */
+	return 63u - (uint32_t)__builtin_clzll((len - 1) >> (POOL_MIN_SHIFT - 1) | 1);
+}
+
+static size_t slab_bytes(const struct pool_slab *slab)
+{
+	return (size_t)1 << slab->shift;
+}
+
+static bool slab_empty(const struct pool_slab *slab)
+{
+	return slab->nfree == slab->pieces;
 }
 
 /* Cut an empty slab that is on no partial list into pieces. */
 static void slab_cut(struct pool *pool, struct pool_slab *slab, uint32_t class)
 {
-	uint32_t i, n = slab_pieces(class);
+	uint32_t i, n = SLAB_PIECES >> class;
 
 	slab->class = class;
+	slab->shift = POOL_MIN_SHIFT + class;
+	slab->pieces = n;
 	slab->nfree = n;
 	for (i = 0; i < n; i++)
 		slab->free[i] = (uint16_t)(n - 1 - i);
 	LIST_INSERT_HEAD(&pool->partial[class], slab, link);
 }
 
-static void pool_empty_add(struct pool *pool, struct pool_slab *slab)
+/* Any one. Not for every buffer: the group runs out of slabs of a size, or gives some back. */
+static struct pool_slab *pool_find_empty(const struct pool *pool)
 {
-	LIST_INSERT_HEAD(&pool->empty, slab, empty_link);
-	pool->nempty++;
-}
+	uint32_t i;
 
-static void pool_empty_del(struct pool *pool, struct pool_slab *slab)
-{
-	LIST_REMOVE(slab, empty_link);
-	pool->nempty--;
-	if (pool->nempty < pool->low_empty)
-		pool->low_empty = pool->nempty;
+	for (i = 0; pool->nempty && i < pool->nregions; i++)
+		if (pool->regions[i] && slab_empty(pool->regions[i]))
+			return pool->regions[i];
+	return NULL;
 }
 
 static int pool_region(struct pool *pool, uint32_t *region)
@@ -171,7 +170,7 @@ int nvmft_pool_each_region(struct nvmft_poll_group *group, int (*fn)(void *ctx, 
 }
 
 /* More memory: once per 2 MiB of I/O in flight that the group never had before, not per command. */
-static struct pool_slab *slab_create(struct nvmft_poll_group *group)
+static struct pool_slab *slab_create(struct nvmft_poll_group *group, uint32_t class)
 {
 	struct pool *pool = &group->pool;
 	struct pool_slab *slab = malloc(sizeof(*slab));
@@ -189,8 +188,9 @@ static struct pool_slab *slab_create(struct nvmft_poll_group *group)
 		goto out_unmap;
 	if (nvmft_transports_region_add(group, &region))
 		goto out_remove;
+	slab_cut(pool, slab, class);
 	pool->regions[slab->region] = slab;
-	pool_empty_add(pool, slab);
+	pool->nempty++;
 	counter_add(&group->counters.pool_bytes, SLAB_BYTES);
 	return slab;
 
@@ -210,73 +210,90 @@ static void slab_destroy(struct nvmft_poll_group *group, struct pool_slab *slab)
 	nvmft_transports_region_remove(group, &region);
 	nvmft_channels_region_remove(group, &region);
 	LIST_REMOVE(slab, link);
-	pool_empty_del(&group->pool, slab);
+	group->pool.nempty--;
 	group->pool.regions[slab->region] = NULL;
 	munmap(slab->base, SLAB_BYTES);
 	free(slab);
 	counter_add(&group->counters.pool_bytes, -(uint64_t)SLAB_BYTES);
 }
 
-/* A slab with a free piece of the class; it may be an empty one of another class. */
-static struct pool_slab *pool_slab(struct nvmft_poll_group *group, uint32_t class)
+/* No slab of the class has a free piece: cut an empty one of another class, or make one. */
+static struct pool_slab *pool_slab_more(struct nvmft_poll_group *group, uint32_t class)
 {
 	struct pool *pool = &group->pool;
-	struct pool_slab *slab = LIST_FIRST(&pool->partial[class]);
+	struct pool_slab *slab = pool_find_empty(pool);
 
-	if (slab)
-		return slab;
-	slab = LIST_FIRST(&pool->empty);
-	if (slab)
-		LIST_REMOVE(slab, link);
-	else
-		slab = slab_create(group);
-	if (slab)
-		slab_cut(pool, slab, class);
+	if (!slab)
+		return slab_create(group, class);
+	LIST_REMOVE(slab, link);
+	slab_cut(pool, slab, class);
 	return slab;
+}
+
+static inline void slab_take(struct nvmft_poll_group *group, struct pool_slab *slab, size_t len, struct nvmft_iov *iov)
+{
+	struct pool *pool = &group->pool;
+
+	if (slab_empty(slab) && --pool->nempty < pool->low_empty)
+		pool->low_empty = pool->nempty;
+	slab->nfree--;
+	if (unlikely(slab->nfree == 0))
+		LIST_REMOVE(slab, link);
+	iov->base = slab->base + ((size_t)slab->free[slab->nfree] << slab->shift);
+	iov->len = (uint32_t)len;
+	iov->region = slab->region;
+	counter_add(&group->counters.data_bytes, slab_bytes(slab));
 }
 
 static int pool_take(struct nvmft_poll_group *group, size_t len, struct nvmft_iov *iov)
 {
-	struct pool *pool = &group->pool;
 	uint32_t class = class_of(len);
-	struct pool_slab *slab = pool_slab(group, class);
+	struct pool_slab *slab = LIST_FIRST(&group->pool.partial[class]);
 
-	if (!slab)
-		return -ENOMEM;
-	if (slab->nfree == slab_pieces(class))
-		pool_empty_del(pool, slab);
-	slab->nfree--;
-	if (slab->nfree == 0)
-		LIST_REMOVE(slab, link);
-	iov->base = slab->base + ((size_t)slab->free[slab->nfree] << (POOL_MIN_SHIFT + class));
-	iov->len = (uint32_t)len;
-	iov->region = slab->region;
-	counter_add(&group->counters.data_bytes, class_bytes(class));
+	if (unlikely(!slab)) {
+		slab = pool_slab_more(group, class);
+		if (!slab)
+			return -ENOMEM;
+	}
+	slab_take(group, slab, len, iov);
 	return 0;
 }
 
 static bool pool_full(const struct pool *pool, size_t len)
 {
 	/* One buffer is always granted: a limit below a command's size must not stop it for ever. */
-	return pool->used && pool->used + class_bytes(class_of(len)) > pool->limit;
+	return pool->used && pool->used + ((uint64_t)1 << (POOL_MIN_SHIFT + class_of(len))) > pool->limit;
 }
 
 void nvmft_pool_adopt(struct nvmft_poll_group *group, const struct nvmft_iov *iov)
 {
-	group->pool.used += class_bytes(group->pool.regions[iov->region]->class);
+	group->pool.used += slab_bytes(group->pool.regions[iov->region]);
 }
 
-int nvmft_pool_get(struct nvmft_poll_group *group, size_t len, bool privileged, struct nvmft_iov *iov)
+static rarely int pool_get_other(struct nvmft_poll_group *group, size_t len, bool privileged, struct nvmft_iov *iov)
 {
 	int ret;
 
-	assert(len && len <= SLAB_BYTES);
 	if (!privileged && pool_full(&group->pool, len))
 		return -EAGAIN;
 	ret = pool_take(group, len, iov);
 	if (!ret)
 		nvmft_pool_adopt(group, iov);
 	return ret;
+}
+
+int nvmft_pool_get(struct nvmft_poll_group *group, size_t len, bool privileged, struct nvmft_iov *iov)
+{
+	struct pool *pool = &group->pool;
+	struct pool_slab *slab;
+
+	assert(len && len <= SLAB_BYTES);
+	slab = LIST_FIRST(&pool->partial[class_of(len)]);
+	if (unlikely(!slab || pool->used + slab_bytes(slab) > pool->limit))
+		return pool_get_other(group, len, privileged, iov);
+	slab_take(group, slab, len, iov);
+	pool->used += slab_bytes(slab);
+	return 0;
 }
 
 /*
@@ -291,30 +308,33 @@ int nvmft_buffer_get(struct nvmft_poll_group *group, size_t len, bool beyond, st
 	return pool_take(group, len, iov);
 }
 
+static rarely void pool_trim_later(struct pool *pool)
+{
+	pool->low_empty = pool->nempty;
+	nvmft_timer_arm(pool->group, &pool->trim, POOL_TRIM_NS, POOL_TRIM_NS);
+}
+
+static inline void slab_put(struct pool *pool, struct pool_slab *slab, const struct nvmft_iov *iov)
+{
+	if (unlikely(slab->nfree == 0))
+		LIST_INSERT_HEAD(&pool->partial[slab->class], slab, link);
+	slab->free[slab->nfree++] = (uint16_t)((size_t)((unsigned char *)iov->base - slab->base) >> slab->shift);
+	counter_add(&pool->group->counters.data_bytes, -(uint64_t)slab_bytes(slab));
+	if (slab_empty(slab) && ++pool->nempty > POOL_KEEP_EMPTY && !pool->trim.armed)
+		pool_trim_later(pool);
+}
+
 void nvmft_pool_put(struct nvmft_poll_group *group, const struct nvmft_iov *iov)
 {
-	group->pool.used -= class_bytes(group->pool.regions[iov->region]->class);
-	nvmft_buffer_put(group, iov);
+	struct pool_slab *slab = group->pool.regions[iov->region];
+
+	group->pool.used -= slab_bytes(slab);
+	slab_put(&group->pool, slab, iov);
 }
 
 void nvmft_buffer_put(struct nvmft_poll_group *group, const struct nvmft_iov *iov)
 {
-	struct pool *pool = &group->pool;
-	struct pool_slab *slab = pool->regions[iov->region];
-	uint32_t class = slab->class;
-
-	if (slab->nfree == 0)
-		LIST_INSERT_HEAD(&pool->partial[class], slab, link);
-	slab->free[slab->nfree++] =
-		(uint16_t)((size_t)((unsigned char *)iov->base - slab->base) >> (POOL_MIN_SHIFT + class));
-	counter_add(&group->counters.data_bytes, -(uint64_t)class_bytes(class));
-	if (slab->nfree < slab_pieces(class))
-		return;
-	pool_empty_add(pool, slab);
-	if (pool->nempty > POOL_KEEP_EMPTY && !pool->trim.armed) {
-		pool->low_empty = pool->nempty;
-		nvmft_timer_arm(group, &pool->trim, POOL_TRIM_NS, POOL_TRIM_NS);
-	}
+	slab_put(&group->pool, group->pool.regions[iov->region], iov);
 }
 
 /* What was empty all the time since the last look is not needed. */
@@ -324,7 +344,7 @@ static void pool_trim(struct nvmft_timer *timer)
 	uint32_t n = pool->low_empty > POOL_KEEP_EMPTY ? pool->low_empty - POOL_KEEP_EMPTY : 0;
 
 	while (n--)
-		slab_destroy(pool->group, LIST_FIRST(&pool->empty));
+		slab_destroy(pool->group, pool_find_empty(pool));
 	pool->low_empty = pool->nempty;
 	if (pool->nempty > POOL_KEEP_EMPTY)
 		nvmft_timer_arm(pool->group, timer, POOL_TRIM_NS, POOL_TRIM_NS);
@@ -338,7 +358,6 @@ void nvmft_pool_init(struct nvmft_poll_group *group, uint64_t limit)
 	memset(pool, 0, sizeof(*pool));
 	for (i = 0; i < POOL_CLASSES; i++)
 		LIST_INIT(&pool->partial[i]);
-	LIST_INIT(&pool->empty);
 	pool->limit = limit;
 	pool->trim.fn = pool_trim;
 	pool->group = group;
@@ -350,7 +369,7 @@ void nvmft_pool_fini(struct nvmft_poll_group *group)
 	struct pool_slab *slab;
 
 	nvmft_timer_cancel(group, &pool->trim);
-	while ((slab = LIST_FIRST(&pool->empty)))
+	while ((slab = pool_find_empty(pool)))
 		slab_destroy(group, slab);
 	assert(pool->used == 0);
 	free(pool->regions);

@@ -13,25 +13,24 @@
 struct nvmft_poll_group;
 struct pool_slab;
 
-#define POOL_MIN_SHIFT 12                   /* 4 KiB */
-#define POOL_MAX_SHIFT 21                   /* 2 MiB, one slab */
+#define POOL_MIN_SHIFT 12 /* 4 KiB */
+#define POOL_MAX_SHIFT 21 /* 2 MiB, one slab */
 #define POOL_CLASSES (POOL_MAX_SHIFT - POOL_MIN_SHIFT + 1)
 
 /* What the newest slab is made of. */
 enum pool_pages { POOL_PAGES_NONE, POOL_PAGES_SMALL, POOL_PAGES_HUGE };
 
 /*
- * Data buffers of a poll group: contiguous pieces, a power of two of pages long, cut from 2 MiB slabs. A slab serves one size
- * while any piece of it is in use; empty slabs serve any size, and go back to the system when a tenth of a second
- * passed without need for them. So memory follows the I/O in flight. A slab is a huge page when one is free.
+ * Data buffers of a poll group: contiguous pieces, a power of two of pages long, cut from 2 MiB slabs. A slab serves
+ * one size while any piece of it is in use; empty slabs serve any size, and go back to the system when a tenth of a
+ * second passed without need for them. So memory follows the I/O in flight. A slab is a huge page when one is free.
  */
 struct pool {
 	LIST_HEAD(, pool_slab) partial[POOL_CLASSES]; /* with a free piece */
-	LIST_HEAD(, pool_slab) empty;                 /* with all pieces free; on their partial list too */
-	struct pool_slab **regions; /* by nvmft_iov.region; NULL entries are free */
+	struct pool_slab **regions;                   /* by nvmft_iov.region; NULL entries are free */
 	uint32_t nregions, cap_regions;
-	uint32_t nempty, low_empty; /* fewest empty slabs since the trim timer last looked */
-	uint64_t used, limit; /* bytes handed out; most for I/O */
+	uint32_t nempty, low_empty; /* slabs with all pieces free; fewest of them since the trim timer last looked */
+	uint64_t used, limit;       /* bytes handed out; most for I/O */
 	struct nvmft_timer trim;
 	enum pool_pages pages;
 	struct nvmft_poll_group *group;
