@@ -84,6 +84,7 @@ int nvmft_queue_open(struct nvmft_port *port, struct nvmft_poll_group *group, ui
 		atomic_fetch_sub(&port->connections, 1);
 		return -ENOMEM;
 	}
+	queue->head = (struct nvmft_queue_head){queue->priv, &gt->pub};
 	queue->group = group;
 	queue->gt = gt;
 	queue->port = port;
@@ -217,19 +218,9 @@ void nvmft_queue_maybe_destroy(struct nvmft_queue *queue)
 
 /* ---- for transports ---- */
 
-void *nvmft_queue_priv(struct nvmft_queue *queue)
-{
-	return queue->priv;
-}
-
 struct nvmft_port *nvmft_queue_port(struct nvmft_queue *queue)
 {
 	return queue->port;
-}
-
-struct nvmft_transport_group *nvmft_queue_group(struct nvmft_queue *queue)
-{
-	return &queue->gt->pub;
 }
 
 bool nvmft_queue_sqhd_disabled(const struct nvmft_queue *queue)

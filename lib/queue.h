@@ -29,6 +29,7 @@ enum queue_link { LINK_NONE, LINK_ATTACHING, LINK_ATTACHED, LINK_DETACHING };
 
 /* Belongs to the thread of @group. */
 struct nvmft_queue {
+	struct nvmft_queue_head head; /* first: transports read it */
 	struct nvmft_poll_group *group;
 	struct group_transport *gt;
 	struct nvmft_port *port;

@@ -25,6 +25,7 @@ static int may_fail(void)
 }
 
 static struct rdma_conn *conn;
+static struct nvmft_queue_head queue_head;
 static struct rdma_group rg;
 static struct nvmft_transport_group tg = {.priv = &rg};
 static struct rdma_dev dev;
@@ -128,7 +129,8 @@ int nvmft_queue_open(struct nvmft_port *port, struct nvmft_poll_group *group, ui
 		return -ENOMEM;
 	has.queue++;
 	conn = calloc(1, sizeof(*conn));
-	*queue = (struct nvmft_queue *)(void *)conn;
+	queue_head = (struct nvmft_queue_head){conn, &tg};
+	*queue = (struct nvmft_queue *)&queue_head;
 	return 0;
 }
 
@@ -137,17 +139,6 @@ void nvmft_queue_closed(struct nvmft_queue *queue)
 	(void)queue;
 	has.queue--;
 	closed++;
-}
-
-void *nvmft_queue_priv(struct nvmft_queue *queue)
-{
-	return queue;
-}
-
-struct nvmft_transport_group *nvmft_queue_group(struct nvmft_queue *queue)
-{
-	(void)queue;
-	return &tg;
 }
 
 void nvmft_queue_terminated(struct nvmft_queue *queue, const char *reason)

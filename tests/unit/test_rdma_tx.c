@@ -41,12 +41,7 @@ static struct ibv_qp qp = {.context = &context};
 /* ---- neighbours ---- */
 
 static struct rdma_conn conn;
-
-void *nvmft_queue_priv(struct nvmft_queue *queue)
-{
-	(void)queue;
-	return &conn;
-}
+static struct nvmft_queue_head queue = {&conn, NULL};
 
 void nvmft_rdma_conn_dirty(struct rdma_conn *c)
 {
@@ -128,6 +123,7 @@ static struct nvmft_request *command(unsigned int i, enum nvmft_dir dir, uint32_
 	struct rdma_req *rreq = &w.rreq[i];
 
 	request->priv = rreq;
+	request->queue = (struct nvmft_queue *)&queue;
 	rreq->request = request;
 	request->dir = dir;
 	request->sgl = NVMFT_SGL_KEYED;

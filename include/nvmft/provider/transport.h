@@ -209,10 +209,16 @@ NVMFT_API void nvmft_queue_closed(struct nvmft_queue *queue);
  */
 NVMFT_API void nvmft_queue_drain(struct nvmft_queue *queue);
 
+/* What a queue begins with. */
+struct nvmft_queue_head {
+	void *priv;
+	struct nvmft_transport_group *group;
+};
+
 /**
  * nvmft_queue_priv() - private bytes of a queue
- * nvmft_queue_port() - port that it came in on
  * nvmft_queue_group() - the transport's part of its poll group
+ * nvmft_queue_port() - port that it came in on
  * nvmft_queue_sqhd_disabled() - true when Connect disabled SQ flow control (CATTR bit 2)
  * nvmft_queue_in_flight() - commands that are not responded to yet
  * nvmft_queue_admin() - false once the queue is known to be an I/O queue (QID other than 0)
@@ -220,9 +226,17 @@ NVMFT_API void nvmft_queue_drain(struct nvmft_queue *queue);
  *
  * Context: the group's thread.
  */
-NVMFT_API void *nvmft_queue_priv(struct nvmft_queue *queue);
+static inline void *nvmft_queue_priv(struct nvmft_queue *queue)
+{
+	return ((struct nvmft_queue_head *)queue)->priv;
+}
+
+static inline struct nvmft_transport_group *nvmft_queue_group(struct nvmft_queue *queue)
+{
+	return ((struct nvmft_queue_head *)queue)->group;
+}
+
 NVMFT_API struct nvmft_port *nvmft_queue_port(struct nvmft_queue *queue);
-NVMFT_API struct nvmft_transport_group *nvmft_queue_group(struct nvmft_queue *queue);
 NVMFT_API bool nvmft_queue_sqhd_disabled(const struct nvmft_queue *queue);
 NVMFT_API uint32_t nvmft_queue_in_flight(const struct nvmft_queue *queue);
 NVMFT_API bool nvmft_queue_admin(const struct nvmft_queue *queue);
