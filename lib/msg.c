@@ -58,7 +58,7 @@ int nvmft_msgs_run(struct nvmft_poll_group *group)
 	struct nvmft_call *call, *fifo = NULL;
 	int n = 0;
 
-	if (!atomic_load_explicit(&msgs->head, memory_order_relaxed))
+	if (!msgs_waiting(msgs))
 		return 0;
 	call = atomic_exchange_explicit(&msgs->head, NULL, memory_order_acquire);
 	while (call) {

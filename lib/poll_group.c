@@ -205,28 +205,55 @@ static int transports_arm(struct nvmft_poll_group *group)
 	return 0;
 }
 
-/*
- * Batching is the whole game: take everything that came in, execute all of it, then one doorbell per channel, one send
- * per connection, one submission for the group.
- */
-static int poll_pass(struct nvmft_poll_group *group)
+static bool view_is_old(const struct nvmft_poll_group *group)
+{
+	return atomic_load_explicit(&group->target->view_gen, memory_order_acquire) != group->view->gen;
+}
+
+/* What came from elsewhere than the wire. */
+static inline int pass_begin(struct nvmft_poll_group *group)
 {
 	int n = 0;
 
 	group->now_ns = nvmft_target_now(group->target);
 	if (unlikely(atomic_load_explicit(&group->target->notes, memory_order_relaxed)))
 		nvmft_notes_poll(group);
-	n += nvmft_view_update(group);
-	n += nvmft_msgs_run(group);
-	n += nvmft_ring_reap(group);
-	n += nvmft_channels_poll(group);
+	if (unlikely(view_is_old(group)))
+		n += nvmft_view_update(group);
+	if (unlikely(msgs_waiting(&group->msgs)))
+		n += nvmft_msgs_run(group);
+	return n;
+}
+
+static inline void pass_end(struct nvmft_poll_group *group)
+{
+	if (!TAILQ_EMPTY(&group->dirty_channels))
+		nvmft_channels_flush(group);
+	transports_flush(group);
+	if (ring_has_submissions(&group->ring))
+		nvmft_ring_submit(group, false);
+}
+
+/*
+ * Batching is the whole game: take everything that came in, execute all of it, then one doorbell per channel, one send
+ * per connection, one submission for the group. With one command at a time a stage mostly finds nothing to do, and is
+ * not even called then.
+ */
+static int poll_pass(struct nvmft_poll_group *group)
+{
+	int n = pass_begin(group);
+
+	if (ring_has_completions(&group->ring))
+		n += nvmft_ring_reap(group);
+	if (!TAILQ_EMPTY(&group->polled_channels))
+		n += nvmft_channels_poll(group);
 	n += transports_poll(group);
 	/* After what came in: a group that was late must not find hosts silent whose commands wait for it. */
-	n += nvmft_timers_run(group);
-	n += nvmft_request_serve_waiters(group);
-	nvmft_channels_flush(group);
-	transports_flush(group);
-	nvmft_ring_submit(group, false);
+	if (unlikely(timers_due(&group->timers, group->now_ns)))
+		n += nvmft_timers_run(group);
+	if (unlikely(group->nbuffer_waiters))
+		n += nvmft_request_serve_waiters(group);
+	pass_end(group);
 
 	counter_add(&group->counters.polls, 1);
 	if (!n)
@@ -255,7 +282,7 @@ static int group_prepare_sleep(struct nvmft_poll_group *group)
 	if (!group->ring.enabled || nvmft_channels_arm(group) != 0 || transports_arm(group) != 0 ||
 	    nvmft_wake_arm(&group->msgs.wake) != 0)
 		return -EAGAIN;
-	if (group->timers.root && group->timers.root->deadline_ns <= group->now_ns)
+	if (timers_due(&group->timers, group->now_ns))
 		return -EAGAIN;
 	if (!nvmft_timers_arm_ring(group))
 		return -EAGAIN;
@@ -264,7 +291,8 @@ static int group_prepare_sleep(struct nvmft_poll_group *group)
 		nvmft_ring_submit(group, false);
 	if (!nvmft_msgs_sleep(group))
 		return -EAGAIN;
-	/* Sequentially consistent, as for calls: whoever publishes a view sees that the group sleeps, or the group sees the view. */
+	/* Sequentially consistent, as for calls: whoever publishes a view sees that the group sleeps, or the group sees
+	 * the view. */
 	if (!nvmft_ring_idle(group) || group->view->gen != atomic_load(&group->target->view_gen) ||
 	    (atomic_load(&group->target->notes) && !group->notes_retry.armed)) {
 		nvmft_msgs_awake(group);

@@ -24,6 +24,25 @@ struct ring {
 	unsigned int naside, aside_done;
 };
 
+/* Completions that only an io_uring_enter() brings into the completion queue. */
+static inline bool ring_needs_enter(const struct ring *ring)
+{
+	unsigned int flags = __atomic_load_n(ring->uring.sq.kflags, __ATOMIC_RELAXED);
+
+	return (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+}
+
+/* nvmft_ring_reap() or nvmft_ring_submit() would find something to do. */
+static inline bool ring_has_completions(const struct ring *ring)
+{
+	return io_uring_cq_ready(&ring->uring) || ring->naside;
+}
+
+static inline bool ring_has_submissions(const struct ring *ring)
+{
+	return ring->wait_head || io_uring_sq_ready(&ring->uring) || ring_needs_enter(ring);
+}
+
 /* timer.c: a pairing heap, so that arming never allocates; and the ring's timeout that wakes a sleeping group. */
 struct timers {
 	struct nvmft_timer *root;
@@ -32,12 +51,22 @@ struct timers {
 	uint64_t armed_deadline; /* of timeout_op, 0: none */
 };
 
+static inline bool timers_due(const struct timers *timers, uint64_t now_ns)
+{
+	return timers->root && timers->root->deadline_ns <= now_ns;
+}
+
 /* msg.c: calls from other threads, newest first until the group takes them. */
 struct msgs {
 	_Atomic(struct nvmft_call *) head;
 	atomic_bool sleeping; /* the next caller writes to wake.fd */
 	struct nvmft_wake wake;
 };
+
+static inline bool msgs_waiting(struct msgs *msgs)
+{
+	return atomic_load_explicit(&msgs->head, memory_order_relaxed) != NULL;
+}
 
 /* A transport's part of the group with its pool of request objects. */
 struct group_transport {
@@ -83,10 +112,10 @@ struct nvmft_poll_group {
 	/* channel.c */
 	struct ns_channel **channels; /* by nvmft_namespace.slot */
 	uint32_t nchannels;
-	TAILQ_HEAD(, ns_channel) dirty_channels; /* flush at the end of the pass */
+	TAILQ_HEAD(, ns_channel) dirty_channels;  /* flush at the end of the pass */
 	TAILQ_HEAD(, ns_channel) polled_channels; /* backends with ops->poll and I/O outstanding */
-	TAILQ_HEAD(, request) submits; /* given to nvmft_channel_submit() from inside a completion */
-	bool submitting; /* nvmft_channel_submit() is on the stack */
+	TAILQ_HEAD(, request) submits;            /* given to nvmft_channel_submit() from inside a completion */
+	bool submitting;                          /* nvmft_channel_submit() is on the stack */
 
 	TAILQ_HEAD(, nvmft_queue) buffer_waiters; /* queues with commands that wait for a buffer */
 	uint32_t nbuffer_waiters;                 /* of these */

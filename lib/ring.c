@@ -23,17 +23,6 @@ enum ring_op_state {
 	RING_OP_DOOMED, /* cancelled before the kernel had it: a no-operation goes in its place, and ends it */
 };
 
-static unsigned int ring_kflags(const struct ring *ring)
-{
-	return __atomic_load_n(ring->uring.sq.kflags, __ATOMIC_RELAXED);
-}
-
-/* Completions that only an io_uring_enter() brings into the completion queue. */
-static bool ring_needs_enter(const struct ring *ring)
-{
-	return (ring_kflags(ring) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
-}
-
 /* Edge-triggered: eventfds need not be read, and ring_drain_events() makes the descriptor unreadable whatever fired. */
 static int ring_watch(struct ring *ring, int fd)
 {

@@ -98,7 +98,7 @@ int nvmft_timers_run(struct nvmft_poll_group *group)
 	struct timers *timers = &group->timers;
 	int n = 0;
 
-	while (timers->root && timers->root->deadline_ns <= group->now_ns) {
+	while (timers_due(timers, group->now_ns)) {
 		struct nvmft_timer *timer = timers->root;
 
 		heap_remove(timers, timer);
