@@ -6,7 +6,7 @@
 #include "io_cmd.h"
 #include "request.h"
 
-static nvmft_status parse_admin(struct request *req)
+static rarely nvmft_status parse_admin(struct request *req)
 {
 	struct nvmft_ctrl *ctrl = req_ctrl(req);
 
@@ -18,7 +18,7 @@ static nvmft_status parse_admin(struct request *req)
 	return nvmft_parse_admin_cmd(req);
 }
 
-static nvmft_status parse_fused(struct request *req)
+static rarely nvmft_status parse_fused(struct request *req)
 {
 	nvmft_status status = nvmft_fused_check(req);
 
@@ -31,7 +31,7 @@ static nvmft_status parse_fused(struct request *req)
 }
 
 /* What connects a queue, or comes before that, or after its end. */
-static nvmft_status parse_connecting(struct request *req)
+static rarely nvmft_status parse_connecting(struct request *req)
 {
 	if (req->pub.queue->state >= QUEUE_CLOSING)
 		return SC(ABORT_QUEUE);

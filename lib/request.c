@@ -189,17 +189,29 @@ static inline void request_leave_queue(struct request *req)
 	req->counted = false;
 }
 
-static inline void request_free(struct request *req)
+static inline void request_free_object(struct request *req)
 {
 	struct nvmft_queue *queue = req->pub.queue;
 
-	if (request_has_memory(req))
-		request_give_back_memory(req);
 	req->state = REQ_FREE;
 	request_pool_put(queue->group, queue->gt, req);
 	queue->requests--;
 	if (unlikely(queue->transport_gone))
 		nvmft_queue_maybe_destroy(queue);
+}
+
+static __attribute__((noinline)) void request_free_all(struct request *req)
+{
+	request_give_back_memory(req);
+	request_free_object(req);
+}
+
+static inline void request_free(struct request *req)
+{
+	if (request_has_memory(req))
+		request_free_all(req);
+	else
+		request_free_object(req);
 }
 
 static rarely void request_end(struct request *req)
