@@ -270,30 +270,34 @@ void nvmft_pool_adopt(struct nvmft_poll_group *group, const struct nvmft_iov *io
 	group->pool.used += slab_bytes(group->pool.regions[iov->region]);
 }
 
-static rarely int pool_get_other(struct nvmft_poll_group *group, size_t len, bool privileged, struct nvmft_iov *iov)
+static rarely int pool_take_more(struct nvmft_poll_group *group, size_t len, struct nvmft_iov *iov)
 {
-	int ret;
+	int ret = pool_take(group, len, iov);
 
-	if (!privileged && pool_full(&group->pool, len))
-		return -EAGAIN;
-	ret = pool_take(group, len, iov);
 	if (!ret)
 		nvmft_pool_adopt(group, iov);
 	return ret;
 }
 
-int nvmft_pool_get(struct nvmft_poll_group *group, size_t len, bool privileged, struct nvmft_iov *iov)
+int nvmft_pool_take(struct nvmft_poll_group *group, size_t len, struct nvmft_iov *iov)
 {
 	struct pool *pool = &group->pool;
 	struct pool_slab *slab;
 
 	assert(len && len <= SLAB_BYTES);
 	slab = LIST_FIRST(&pool->partial[class_of(len)]);
-	if (unlikely(!slab || pool->used + slab_bytes(slab) > pool->limit))
-		return pool_get_other(group, len, privileged, iov);
+	if (unlikely(!slab))
+		return pool_take_more(group, len, iov);
 	slab_take(group, slab, len, iov);
 	pool->used += slab_bytes(slab);
 	return 0;
+}
+
+int nvmft_pool_get(struct nvmft_poll_group *group, size_t len, bool privileged, struct nvmft_iov *iov)
+{
+	if (!privileged && pool_full(&group->pool, len))
+		return -EAGAIN;
+	return nvmft_pool_take(group, len, iov);
 }
 
 /*

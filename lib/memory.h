@@ -47,6 +47,9 @@ void nvmft_pool_fini(struct nvmft_poll_group *group);
  */
 int nvmft_pool_get(struct nvmft_poll_group *group, size_t len, bool privileged, struct nvmft_iov *iov);
 
+/* nvmft_pool_take() - the same for who has looked at the limit already */
+int nvmft_pool_take(struct nvmft_poll_group *group, size_t len, struct nvmft_iov *iov);
+
 /* nvmft_pool_put() - give it back; requests that wait for buffers may go on at the end of the pass */
 void nvmft_pool_put(struct nvmft_poll_group *group, const struct nvmft_iov *iov);
 

@@ -262,9 +262,8 @@ static bool request_over_share(const struct request *req)
 {
 	const struct nvmft_queue *queue = req->pub.queue;
 	const struct pool *pool = &queue->group->pool;
-	uint64_t left = pool->used < pool->limit ? pool->limit - pool->used : 0;
 
-	return queue->held + 2 * request_pages(req) > left;
+	return pool->used + queue->held + 2 * request_pages(req) > pool->limit;
 }
 
 /* It exists already, so no limit keeps the command from it. */
@@ -304,8 +303,9 @@ static inline bool request_grant_at_once(struct request *req)
 		return false;
 	if (!request_wants_own(req))
 		return true;
+	/* A share is less than what the pool's limit leaves. */
 	if (unlikely(!TAILQ_EMPTY(&queue->buffer_waiters) || request_over_share(req)) ||
-	    nvmft_pool_get(queue->group, req->pub.data_len, false, &req->iov_own) != 0)
+	    nvmft_pool_take(queue->group, req->pub.data_len, &req->iov_own) != 0)
 		return false;
 	request_own(req);
 	return true;
