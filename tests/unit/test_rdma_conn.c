@@ -400,6 +400,21 @@ static void a_connection_ends_once_when_its_queue_is_empty(void **state)
 	assert_nothing_left();
 }
 
+static void nobody_waits_for_a_connection_that_is_gone(void **state)
+{
+	(void)state;
+	create();
+	conn->signals = 2;
+	dev.signals = 3;
+	nvmft_rdma_conn_dead(conn, NULL);
+	assert_int_equal(dev.awaits, 1);
+	nvmft_rdma_conn_drained(conn);
+	work();
+	assert_int_equal(dev.awaits, 0);
+	assert_int_equal(dev.signals, 1);
+	assert_nothing_left();
+}
+
 static void a_device_that_gives_nothing_back_has_its_time(void **state)
 {
 	(void)state;
@@ -508,6 +523,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_connection_ends_once_when_its_queue_is_empty),
+		TEST(nobody_waits_for_a_connection_that_is_gone),
 		TEST(a_device_that_gives_nothing_back_has_its_time),
 		TEST(a_queue_that_takes_no_last_request_is_not_waited_for),
 		TEST(the_end_of_a_device_ends_a_connection_that_was_ending),

@@ -20,6 +20,8 @@ static struct {
 } fifo;
 static unsigned int buffers, reserved, dead, started, full; /* full: I/O has all data memory */
 static bool refuses;                                        /* the device takes no receives */
+static uint32_t takes;                                      /* so many */
+static struct nvmft_iov given;                              /* to the last command */
 static uint32_t room;                                       /* entries that the CQ may have */
 static char memory[PAGES];
 static struct rdma_conn conn;
@@ -32,8 +34,13 @@ static int post_srq_recv(struct ibv_srq *srq, struct ibv_recv_wr *wr, struct ibv
 	*bad = NULL;
 	if (refuses)
 		return EINVAL;
-	for (; wr; wr = wr->next)
+	for (; wr; wr = wr->next) {
+		*bad = wr;
+		if (takes-- == 0)
+			return ENOMEM;
+		assert_int_equal(wr->num_sge, 2);
 		fifo.wr_id[fifo.n++] = wr->wr_id;
+	}
 	return 0;
 }
 
@@ -111,13 +118,13 @@ struct nvmft_request *nvmft_request_get(struct nvmft_queue *queue, int *error)
 
 bool nvmft_request_start(struct nvmft_request *request)
 {
-	(void)request;
+	given = request->given;
 	started++;
 	return true;
 }
 
-nvmft_status nvmft_rdma_parse_sgl(const uint8_t *dptr, const uint8_t *data, uint32_t len, struct rdma_sgl *sgl,
-				  uint64_t *total)
+nvmft_status nvmft_rdma_parse_segment(const uint8_t *dptr, const uint8_t *data, uint32_t len, struct rdma_sgl *sgl,
+				      uint64_t *total)
 {
 	(void)dptr;
 	(void)data;
@@ -132,12 +139,6 @@ void nvmft_rdma_conn_dead(struct rdma_conn *c, const char *why)
 	(void)why;
 	c->state = RDMA_CONN_DRAINING;
 	dead++;
-}
-
-struct rdma_conn *nvmft_rdma_dev_conn(struct rdma_dev *dev, uint32_t qp_num)
-{
-	(void)dev;
-	return qp_num == conn.qp_num ? &conn : NULL;
 }
 
 int nvmft_rdma_cq_reserve(struct rdma_dev *dev, struct rdma_cq *queue, uint32_t entries)
@@ -174,9 +175,12 @@ static int setup(void **state)
 	LIST_INIT(&dev->rxs);
 	port = (struct rdma_port){.in_capsule_size = 8192, .opts = {.receives = MAX}};
 	conn = (struct rdma_conn){.qp_num = 1, .state = RDMA_CONN_LIVE};
+	LIST_INSERT_HEAD(&dev->conns[1], &conn, hash_link);
+	memset(memory, 0, sizeof(memory));
 	fifo.n = buffers = reserved = dead = started = full = 0;
 	room = 4096;
 	refuses = false;
+	takes = UINT32_MAX;
 	return 0;
 }
 
@@ -207,14 +211,19 @@ static uint64_t take(void)
 	return wr_id;
 }
 
+static void receive_len(struct rdma_rx *rx, enum ibv_wc_status status, uint32_t len)
+{
+	struct ibv_wc wc = {.wr_id = take(), .status = status, .byte_len = SQE_LEN + len, .qp_num = 1};
+
+	conn.rx = rx;
+	nvmft_rdma_received(dev, &wc, 1);
+	nvmft_rdma_rx_post(rx);
+}
+
 /* A capsule without data arrives. */
 static void receive(struct rdma_rx *rx, enum ibv_wc_status status)
 {
-	struct ibv_wc wc = {.wr_id = take(), .status = status, .byte_len = SQE_LEN, .qp_num = 1};
-
-	conn.rx = rx;
-	nvmft_rdma_received(dev, &wc);
-	nvmft_rdma_rx_post(rx);
+	receive_len(rx, status, 0);
 }
 
 /* A connection comes, and dies in the middle of a capsule. */
@@ -256,7 +265,7 @@ static void what_many_deaths_lost_is_known_exactly_later(void **state)
 		receive(rx, IBV_WC_SUCCESS);
 	assert_int_equal(rx->lost, 2);
 	assert_int_equal(fifo.n, DEPTH);
-	assert_int_equal(rx->posted, DEPTH + 2);
+	assert_int_equal(rx_posted(rx), DEPTH + 2);
 	nvmft_rdma_rx_put(rx, DEPTH, true);
 }
 
@@ -313,12 +322,12 @@ static void memory_goes_with_the_connections(void **state)
 	unsigned int before;
 
 	(void)state;
-	assert_int_equal(rx->posted, 2 * DEPTH);
+	assert_int_equal(rx_posted(rx), 2 * DEPTH);
 	before = buffers;
 	nvmft_rdma_rx_put(other, DEPTH, false);
 	for (unsigned int i = 0; i < 3 * DEPTH; i++)
 		receive(rx, IBV_WC_SUCCESS);
-	assert_int_equal(rx->posted, DEPTH);
+	assert_int_equal(rx_posted(rx), DEPTH);
 	assert_int_equal(buffers, before - DEPTH);
 	nvmft_rdma_rx_put(rx, DEPTH, false);
 }
@@ -332,12 +341,12 @@ static void commands_get_in_while_io_has_all_memory(void **state)
 	port.opts.receives = 2 * RDMA_RX_RESERVE;
 	for (unsigned int i = 0; i < 4; i++)
 		rx = join();
-	assert_int_equal(rx->posted, RDMA_RX_RESERVE);
+	assert_int_equal(rx_posted(rx), RDMA_RX_RESERVE);
 	assert_true(rx->retry.armed);
 	for (unsigned int i = 0; i < 2 * MAX; i++)
 		receive(rx, IBV_WC_SUCCESS);
 	assert_int_equal(started, 2 * MAX);
-	assert_int_equal(rx->posted, RDMA_RX_RESERVE);
+	assert_int_equal(rx_posted(rx), RDMA_RX_RESERVE);
 	for (unsigned int i = 0; i < 4; i++)
 		nvmft_rdma_rx_put(rx, DEPTH, false);
 }
@@ -351,7 +360,7 @@ static void no_more_is_posted_than_completions_have_room_for(void **state)
 	rx = join();
 	other = join();
 	assert_ptr_equal(rx, other);
-	assert_true(rx->posted <= room);
+	assert_true(rx_posted(rx) <= room);
 	nvmft_rdma_rx_put(other, DEPTH, true);
 	nvmft_rdma_rx_put(rx, DEPTH, true);
 }
@@ -380,12 +389,88 @@ static void a_device_that_takes_no_receives_is_asked_again(void **state)
 	(void)state;
 	refuses = true;
 	rx = join();
-	assert_int_equal(rx->posted, 0);
+	assert_int_equal(rx_posted(rx), 0);
 	assert_true(rx->retry.armed);
 	refuses = false;
 	rx->retry.fn(&rx->retry);
-	assert_int_equal(rx->posted, DEPTH);
+	assert_int_equal(rx_posted(rx), DEPTH);
 	nvmft_rdma_rx_put(rx, DEPTH, true);
+}
+
+static void what_a_device_has_not_taken_is_posted_again(void **state)
+{
+	struct rdma_rx *rx;
+
+	(void)state;
+	takes = DEPTH / 4;
+	rx = join();
+	assert_int_equal(rx_posted(rx), DEPTH / 4);
+	assert_true(rx->retry.armed);
+	takes = UINT32_MAX;
+	rx->retry.fn(&rx->retry);
+	assert_int_equal(rx_posted(rx), DEPTH);
+	assert_int_equal(fifo.n, DEPTH);
+	for (uint32_t i = 0; i < DEPTH; i++)
+		for (uint32_t j = 0; j < i; j++)
+			assert_true(fifo.wr_id[i] != fifo.wr_id[j]);
+	nvmft_rdma_rx_put(rx, DEPTH, true);
+}
+
+static void a_command_keeps_the_buffer_of_its_data(void **state)
+{
+	struct rdma_rx *rx = join();
+
+	(void)state;
+	((struct nvmft_sqe *)(void *)memory)->dptr[15] = RDMA_SGL_OFFSET;
+	for (uint32_t i = 0; i < HEADERS_PER_PAGE; i++)
+		memcpy(memory + i * SQE_LEN, memory, SQE_LEN);
+	receive_len(rx, IBV_WC_SUCCESS, 512);
+	assert_non_null(given.base);
+	assert_int_equal(buffers, DEPTH + 2); /* and the page of headers */
+	assert_int_equal(rx_posted(rx), DEPTH);
+	nvmft_buffer_put(NULL, &given);
+	/* Without data it has no use for it. */
+	receive(rx, IBV_WC_SUCCESS);
+	assert_null(given.base);
+	assert_int_equal(buffers, DEPTH + 1);
+	nvmft_rdma_rx_put(rx, DEPTH, true);
+}
+
+/* It is not one of those that may be lost. */
+static void what_is_not_posted_survives_no_death(void **state)
+{
+	struct rdma_rx *rx = join(), *other = join();
+
+	(void)state;
+	refuses = true;
+	for (unsigned int i = 0; i < DEPTH / 2; i++)
+		receive(rx, IBV_WC_SUCCESS);
+	take();
+	nvmft_rdma_rx_put(other, DEPTH, true);
+	assert_int_equal(rx->lost, 1);
+	refuses = false;
+	nvmft_rdma_rx_post(rx);
+	for (unsigned int i = 0; i < 4 * DEPTH; i++)
+		receive(rx, IBV_WC_SUCCESS);
+	assert_int_equal(rx->lost, 1);
+	assert_int_equal(fifo.n, DEPTH);
+	nvmft_rdma_rx_put(rx, DEPTH, true);
+}
+
+static void receives_of_connections_that_are_gone_come_back(void **state)
+{
+	struct rdma_rx *rx = join();
+	struct ibv_wc wc = {.status = IBV_WC_WR_FLUSH_ERR, .qp_num = 7};
+
+	(void)state;
+	wc.wr_id = take();
+	nvmft_rdma_received(dev, &wc, 1);
+	nvmft_rdma_rx_post(rx);
+	assert_int_equal(fifo.n, DEPTH);
+	assert_int_equal(dead, 0);
+	nvmft_rdma_rx_put(rx, DEPTH, true);
+	/* Nor are there receives of that number any more. */
+	nvmft_rdma_received(dev, &wc, 1);
 }
 
 static void devices_without_shared_queues_do(void **state)
@@ -429,6 +514,10 @@ int main(void)
 		TEST(no_more_is_posted_than_completions_have_room_for),
 		TEST(a_queue_in_error_gets_its_own_receives_not_back),
 		TEST(a_device_that_takes_no_receives_is_asked_again),
+		TEST(what_a_device_has_not_taken_is_posted_again),
+		TEST(a_command_keeps_the_buffer_of_its_data),
+		TEST(what_is_not_posted_survives_no_death),
+		TEST(receives_of_connections_that_are_gone_come_back),
 		TEST(devices_without_shared_queues_do),
 		TEST(small_devices_are_not_asked_for_more_than_they_have),
 	};

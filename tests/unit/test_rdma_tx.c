@@ -12,17 +12,21 @@
 
 #define POSTED 256
 #define PIECES 4u
+#define QP_NUM 300u
 
 static struct ibv_send_wr posted[POSTED]; /* not over yet, in order; the sizes of sg_list[0] are copied */
 static uint32_t nposted, most_posted;
 static unsigned int doorbells, released, executed, dead, sends, writes, reads, signals;
+static bool refuses; /* the device takes nothing */
 static char memory[65536];
 
 static int post_send(struct ibv_qp *qp, struct ibv_send_wr *wr, struct ibv_send_wr **bad)
 {
 	(void)qp;
-	(void)bad;
 	doorbells++;
+	*bad = wr;
+	if (refuses)
+		return ENOMEM;
 	for (; wr; wr = wr->next) {
 		posted[nposted++] = *wr;
 		sends += wr->opcode == IBV_WR_SEND || wr->opcode == IBV_WR_SEND_WITH_INV;
@@ -42,16 +46,6 @@ static struct ibv_qp qp = {.context = &context};
 
 static struct rdma_conn conn;
 static struct nvmft_queue_head queue = {&conn, NULL};
-
-void nvmft_rdma_conn_dirty(struct rdma_conn *c)
-{
-	c->dirty = true;
-}
-
-void nvmft_rdma_conn_await(struct rdma_conn *c, bool awaits)
-{
-	c->awaits = awaits;
-}
 
 void nvmft_rdma_conn_dead(struct rdma_conn *c, const char *why)
 {
@@ -86,32 +80,38 @@ const char *ibv_wc_status_str(enum ibv_wc_status status)
 
 /* ---- the world ---- */
 
+#define COMMANDS 64
+
+static struct rdma_dev dev;
 static struct world {
-	struct nvmft_request request[32];
-	struct rdma_req rreq[32];
-	struct nvmft_iov iov[32][PIECES];
+	struct nvmft_request request[COMMANDS];
+	struct rdma_req rreq[COMMANDS];
+	struct nvmft_iov iov[COMMANDS][PIECES];
 } w;
 
 static int setup(void **state)
 {
 	static struct ibv_mr mr, *mrs[] = {&mr};
-	static struct rdma_dev dev;
+	static struct rdma_group rg;
 
 	(void)state;
+	TAILQ_INIT(&rg.dirty);
 	dev = (struct rdma_dev){.mrs = mrs};
 	memset(&w, 0, sizeof(w));
-	conn = (struct rdma_conn){.dev = &dev,
+	conn = (struct rdma_conn){.rg = &rg,
+				  .dev = &dev,
 				  .qp = &qp,
 				  .state = RDMA_CONN_LIVE,
 				  .max_sge = 4,
 				  .max_sge_read = 4,
 				  .depth = 32,
+				  .qp_num = QP_NUM,
 				  .sq_size = 64,
-				  .sq_free = 64,
 				  .read_depth = 16};
-	TAILQ_INIT(&conn.txq);
-	TAILQ_INIT(&conn.fetchq);
-	TAILQ_INIT(&conn.posted);
+	LIST_INSERT_HEAD(&dev.conns[QP_NUM % RDMA_QP_BUCKETS], &conn, hash_link);
+	rdma_fifo_init(&conn.responses);
+	rdma_fifo_init(&conn.fetches);
+	refuses = false;
 	nposted = most_posted = doorbells = released = executed = dead = sends = writes = reads = signals = 0;
 	return 0;
 }
@@ -138,41 +138,69 @@ static struct nvmft_request *command(unsigned int i, enum nvmft_dir dir, uint32_
 	return request;
 }
 
-/* The device is ready with all that was posted. */
+/* One without data. */
+static struct nvmft_request *small(unsigned int i)
+{
+	struct nvmft_request *request = command(i, NVMFT_DIR_NONE, 1, 1);
+
+	request->data_len = 0;
+	return request;
+}
+
+static void complete_one(uint64_t wr_id, enum ibv_wc_status status)
+{
+	struct ibv_wc wc = {.wr_id = wr_id, .status = status, .qp_num = QP_NUM};
+
+	nvmft_rdma_sent(&dev, &wc, 1);
+}
+
+/* The device is ready with the first @n that were posted. */
+static void complete(uint32_t n)
+{
+	struct ibv_send_wr over[POSTED];
+
+	assert_true(n <= nposted);
+	memcpy(over, posted, n * sizeof(over[0]));
+	nposted -= n;
+	memmove(posted, posted + n, nposted * sizeof(posted[0]));
+	for (uint32_t i = 0; i < n; i++)
+		if (over[i].send_flags & IBV_SEND_SIGNALED)
+			complete_one(over[i].wr_id, IBV_WC_SUCCESS);
+}
+
 static void complete_all(void)
 {
-	uint32_t n = nposted;
+	complete(nposted);
+}
 
-	nposted = 0;
-	for (uint32_t i = 0; i < n; i++) {
-		struct ibv_wc wc = {.wr_id = posted[i].wr_id, .status = IBV_WC_SUCCESS};
-
-		if (posted[i].send_flags & IBV_SEND_SIGNALED)
-			nvmft_rdma_sent(&conn, &wc);
-	}
+/* The end of a pass. */
+static void flush(void)
+{
+	if (conn.dirty)
+		TAILQ_REMOVE(&conn.rg->dirty, &conn, link);
+	conn.dirty = false;
+	nvmft_rdma_tx_flush(&conn);
 }
 
 static void until_idle(void)
 {
 	do {
-		conn.dirty = false;
-		nvmft_rdma_tx_flush(&conn);
+		flush();
 		complete_all();
 	} while (conn.dirty);
 }
 
 /* ---- tests ---- */
 
-static void a_pass_is_one_doorbell_and_a_signal_per_command(void **state)
+static void a_pass_is_one_doorbell(void **state)
 {
 	(void)state;
 	for (unsigned int i = 0; i < 8; i++)
 		nvmft_rdma_respond(command(i, NVMFT_DIR_TO_HOST, 1, 1));
 	for (unsigned int i = 8; i < 12; i++)
 		nvmft_rdma_fetch(command(i, NVMFT_DIR_FROM_HOST, 1, 1));
-	nvmft_rdma_tx_flush(&conn);
+	flush();
 	assert_int_equal(doorbells, 1);
-	assert_int_equal(signals, 12);
 	assert_int_equal(writes, 8);
 	assert_int_equal(sends, 8);
 	assert_int_equal(reads, 4);
@@ -181,10 +209,86 @@ static void a_pass_is_one_doorbell_and_a_signal_per_command(void **state)
 	assert_int_equal(executed, 4);
 }
 
+static void one_completion_is_that_of_all_responses_of_a_pass(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 16; i++)
+		nvmft_rdma_respond(small(i));
+	flush();
+	assert_int_equal(signals, 1);
+	complete(15);
+	assert_int_equal(released, 0);
+	assert_int_equal(sq_free(&conn), 48);
+	complete(1);
+	assert_int_equal(released, 16);
+	assert_int_equal(sq_free(&conn), 64);
+	assert_int_equal(conn.unsent, 0);
+}
+
+static void a_completion_is_not_that_of_what_came_later(void **state)
+{
+	(void)state;
+	nvmft_rdma_respond(small(0));
+	nvmft_rdma_respond(small(1));
+	flush();
+	nvmft_rdma_respond(small(2));
+	flush();
+	nvmft_rdma_respond(small(3));
+	complete(2);
+	assert_int_equal(released, 2);
+	flush();
+	complete(1);
+	assert_int_equal(released, 3);
+	until_idle();
+	assert_int_equal(released, 4);
+}
+
+static void much_memory_does_not_wait_for_the_end_of_a_pass(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 16; i++)
+		nvmft_rdma_respond(command(i, NVMFT_DIR_TO_HOST, 1, 1));
+	flush();
+	/* Of 16 KiB each. */
+	assert_int_equal(signals, 4);
+	complete(8);
+	assert_int_equal(released, 4);
+	assert_int_equal(conn.held, 12 * 4096 * PIECES);
+	complete_all();
+	assert_int_equal(released, 16);
+	assert_int_equal(conn.held, 0);
+}
+
+static void a_command_goes_on_with_its_own_read(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 4; i++)
+		nvmft_rdma_fetch(command(i, NVMFT_DIR_FROM_HOST, 1, 1));
+	flush();
+	complete(1);
+	assert_int_equal(executed, 1);
+	complete(2);
+	assert_int_equal(executed, 3);
+	assert_int_equal(conn.reads, 1);
+}
+
+static void responses_do_not_wait_for_reads_behind_them(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++)
+		nvmft_rdma_fetch(command(i, NVMFT_DIR_FROM_HOST, 1, 1));
+	for (unsigned int i = 2; i < 4; i++)
+		nvmft_rdma_respond(small(i));
+	flush();
+	complete(2);
+	assert_int_equal(released, 2);
+	assert_int_equal(executed, 0);
+}
+
 static void responses_wait_for_room_in_the_send_queue(void **state)
 {
 	(void)state;
-	conn.sq_size = conn.sq_free = 3;
+	conn.sq_size = 3;
 	for (unsigned int i = 0; i < 16; i++)
 		nvmft_rdma_respond(command(i, NVMFT_DIR_TO_HOST, 1, 1));
 	until_idle();
@@ -192,28 +296,28 @@ static void responses_wait_for_room_in_the_send_queue(void **state)
 	assert_int_equal(sends, 16);
 	assert_int_equal(writes, 16);
 	assert_true(most_posted <= 3);
-	assert_int_equal(conn.sq_free, 3);
+	assert_int_equal(sq_free(&conn), 3);
 	assert_int_equal(conn.unsent, 0);
 }
 
 static void data_that_does_not_fit_goes_in_parts_before_its_response(void **state)
 {
 	(void)state;
-	conn.sq_size = conn.sq_free = 3;
+	conn.sq_size = 3;
 	nvmft_rdma_respond(command(0, NVMFT_DIR_TO_HOST, 1, PIECES));
-	nvmft_rdma_tx_flush(&conn);
+	flush();
 	assert_int_equal(writes, 3);
 	assert_int_equal(sends, 0);
 	assert_int_equal(signals, 1);
 	complete_all();
 	assert_int_equal(released, 0);
-	nvmft_rdma_tx_flush(&conn);
+	flush();
 	assert_int_equal(writes, 4);
 	assert_int_equal(sends, 1);
 	assert_int_equal(posted[0].wr.rdma.remote_addr, 3 << 20);
 	complete_all();
 	assert_int_equal(released, 1);
-	assert_int_equal(conn.sq_free, 3);
+	assert_int_equal(sq_free(&conn), 3);
 }
 
 static void no_more_reads_than_the_host_answers(void **state)
@@ -236,7 +340,7 @@ static void responses_pass_reads_that_wait(void **state)
 	for (unsigned int i = 0; i < 4; i++)
 		nvmft_rdma_fetch(command(i, NVMFT_DIR_FROM_HOST, 1, 1));
 	nvmft_rdma_respond(command(4, NVMFT_DIR_TO_HOST, 1, 1));
-	nvmft_rdma_tx_flush(&conn);
+	flush();
 	assert_int_equal(sends, 1);
 	assert_int_equal(reads, 1);
 }
@@ -259,30 +363,29 @@ static void a_pass_with_more_than_a_chain_holds_goes_out_whole(void **state)
 {
 	(void)state;
 	conn.max_sge = 16;
-	conn.sq_size = conn.sq_free = 256;
+	conn.sq_size = 256;
 	for (unsigned int i = 0; i < 32; i++)
 		nvmft_rdma_respond(command(i, NVMFT_DIR_TO_HOST, 1, PIECES));
-	nvmft_rdma_tx_flush(&conn);
+	flush();
+	assert_int_equal(sends, 32);
 	complete_all();
 	assert_int_equal(released, 32);
-	assert_int_equal(conn.sq_free, 256);
+	assert_int_equal(sq_free(&conn), 256);
 }
 
 static void after_an_error_each_command_is_released_once(void **state)
 {
-	struct ibv_wc wc = {.status = IBV_WC_REM_ACCESS_ERR};
-
 	(void)state;
-	conn.sq_size = conn.sq_free = 5;
+	conn.sq_size = 5;
 	for (unsigned int i = 0; i < 8; i++)
 		nvmft_rdma_respond(command(i, NVMFT_DIR_TO_HOST, 1, 1));
 	for (unsigned int i = 8; i < 12; i++)
 		nvmft_rdma_fetch(command(i, NVMFT_DIR_FROM_HOST, 1, 1));
 	nvmft_rdma_tx_flush(&conn);
-	wc.wr_id = posted[0].wr_id;
-	nvmft_rdma_sent(&conn, &wc);
+	/* Not one that is signalled. */
+	complete_one(posted[0].wr_id, IBV_WC_REM_ACCESS_ERR);
 	complete_all();
-	nvmft_rdma_tx_flush(&conn);
+	flush();
 	assert_int_equal(dead, 1);
 	assert_int_equal(doorbells, 1);
 	assert_int_equal(released, 0);
@@ -291,14 +394,58 @@ static void after_an_error_each_command_is_released_once(void **state)
 	assert_int_equal(executed, 0);
 }
 
+static void nothing_is_posted_to_a_device_that_refuses(void **state)
+{
+	(void)state;
+	refuses = true;
+	conn.sq_size = 256;
+	for (unsigned int i = 0; i < 32; i++)
+		nvmft_rdma_respond(command(i, NVMFT_DIR_TO_HOST, 1, PIECES));
+	nvmft_rdma_fetch(command(32, NVMFT_DIR_FROM_HOST, 1, 1));
+	flush();
+	flush();
+	assert_int_equal(dead, 1);
+	assert_int_equal(doorbells, 1);
+	nvmft_rdma_tx_release_all(&conn);
+	assert_int_equal(released, 33);
+}
+
+static void the_last_one_is_the_end(void **state)
+{
+	(void)state;
+	nvmft_rdma_respond(small(0));
+	flush();
+	conn.state = RDMA_CONN_DRAINING;
+	complete_all();
+	assert_int_equal(released, 0);
+	assert_false(conn.drained);
+	complete_one(RDMA_WR_DRAIN, IBV_WC_WR_FLUSH_ERR);
+	assert_true(conn.drained);
+	nvmft_rdma_tx_release_all(&conn);
+	assert_int_equal(released, 1);
+}
+
+static void completions_of_connections_that_are_gone_are_nobodys(void **state)
+{
+	struct ibv_wc wc = {.wr_id = 1, .status = IBV_WC_WR_FLUSH_ERR, .qp_num = QP_NUM + RDMA_QP_BUCKETS};
+
+	(void)state;
+	nvmft_rdma_respond(small(0));
+	flush();
+	nvmft_rdma_sent(&dev, &wc, 1);
+	assert_int_equal(released + dead, 0);
+}
+
 static void a_host_that_takes_no_responses_is_given_up(void **state)
 {
 	(void)state;
 	conn.depth = 8;
-	for (unsigned int i = 0; i < 16; i++)
-		nvmft_rdma_respond(command(i, NVMFT_DIR_NONE, 1, 1));
+	for (unsigned int i = 0; i < 24; i++) {
+		nvmft_rdma_respond(small(i));
+		flush();
+	}
 	assert_int_equal(dead, 0);
-	nvmft_rdma_respond(command(16, NVMFT_DIR_NONE, 1, 1));
+	nvmft_rdma_respond(small(24));
 	assert_int_equal(dead, 1);
 }
 
@@ -309,14 +456,16 @@ static void a_fetch_is_given_up_only_before_its_reads(void **state)
 	(void)state;
 	conn.read_depth = 1;
 	nvmft_rdma_fetch(request);
-	nvmft_rdma_tx_flush(&conn);
+	flush();
 	assert_int_equal(nvmft_rdma_fetch_abort(request), -EBUSY);
 	complete_all();
 	assert_int_equal(nvmft_rdma_fetch_abort(request), -EBUSY);
 	nvmft_rdma_fetch(command(1, NVMFT_DIR_FROM_HOST, 1, 1));
 	assert_int_equal(nvmft_rdma_fetch_abort(&w.request[1]), 0);
+	nvmft_rdma_fetch(command(2, NVMFT_DIR_FROM_HOST, 1, 1));
 	until_idle();
-	assert_int_equal(executed, 1);
+	assert_int_equal(executed, 2);
+	assert_int_equal(reads, 3);
 }
 
 static void responses_alone_are_not_waited_for(void **state)
@@ -324,17 +473,17 @@ static void responses_alone_are_not_waited_for(void **state)
 	(void)state;
 	for (unsigned int i = 0; i < 8; i++)
 		nvmft_rdma_respond(command(i, NVMFT_DIR_TO_HOST, 1, 1));
-	nvmft_rdma_tx_flush(&conn);
+	flush();
 	assert_false(conn.awaits);
-	assert_int_equal(conn.dev->unsent, 8);
+	assert_true(dev.signals > 0 && dev.signals == signals);
 	/* So much memory is. */
 	nvmft_rdma_respond(command(8, NVMFT_DIR_TO_HOST, 1, 1));
-	nvmft_rdma_tx_flush(&conn);
+	flush();
 	assert_true(conn.awaits);
 	complete_all();
-	nvmft_rdma_tx_flush(&conn);
+	flush();
 	assert_false(conn.awaits);
-	assert_int_equal(conn.dev->unsent, 0);
+	assert_int_equal(dev.signals + conn.signals, 0);
 	assert_int_equal(conn.held, 0);
 }
 
@@ -342,15 +491,15 @@ static void reads_and_what_has_no_room_are_waited_for(void **state)
 {
 	(void)state;
 	nvmft_rdma_fetch(command(0, NVMFT_DIR_FROM_HOST, 1, 1));
-	nvmft_rdma_tx_flush(&conn);
+	flush();
 	assert_true(conn.awaits);
 	complete_all();
-	nvmft_rdma_tx_flush(&conn);
+	flush();
 	assert_false(conn.awaits);
-	conn.sq_size = conn.sq_free = 3;
+	conn.sq_size = 3;
 	nvmft_rdma_respond(command(1, NVMFT_DIR_TO_HOST, 1, 1));
 	nvmft_rdma_respond(command(2, NVMFT_DIR_TO_HOST, 1, PIECES));
-	nvmft_rdma_tx_flush(&conn);
+	flush();
 	assert_true(conn.awaits);
 	until_idle();
 	assert_false(conn.awaits);
@@ -363,7 +512,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(responses_alone_are_not_waited_for),
 		TEST(reads_and_what_has_no_room_are_waited_for),
-		TEST(a_pass_is_one_doorbell_and_a_signal_per_command),
+		TEST(a_pass_is_one_doorbell),
+		TEST(one_completion_is_that_of_all_responses_of_a_pass),
+		TEST(a_completion_is_not_that_of_what_came_later),
+		TEST(much_memory_does_not_wait_for_the_end_of_a_pass),
+		TEST(a_command_goes_on_with_its_own_read),
+		TEST(responses_do_not_wait_for_reads_behind_them),
 		TEST(responses_wait_for_room_in_the_send_queue),
 		TEST(data_that_does_not_fit_goes_in_parts_before_its_response),
 		TEST(no_more_reads_than_the_host_answers),
@@ -371,6 +525,9 @@ int main(void)
 		TEST(pieces_of_ours_beyond_the_devices_limit_are_split),
 		TEST(a_pass_with_more_than_a_chain_holds_goes_out_whole),
 		TEST(after_an_error_each_command_is_released_once),
+		TEST(nothing_is_posted_to_a_device_that_refuses),
+		TEST(the_last_one_is_the_end),
+		TEST(completions_of_connections_that_are_gone_are_nobodys),
 		TEST(a_host_that_takes_no_responses_is_given_up),
 		TEST(a_fetch_is_given_up_only_before_its_reads),
 	};

@@ -120,7 +120,7 @@ static void a_keyed_block_is_read(void **state)
 
 	(void)state;
 	put_keyed(dptr, 0x123456789abcdef0, 0xfedcba, 0x87654321, RDMA_SGL_KEYED);
-	assert_int_equal(nvmft_rdma_parse_sgl(dptr, NULL, 0, &sgl, &total), 0);
+	assert_int_equal(rdma_parse_sgl(dptr, NULL, 0, &sgl, &total), 0);
 	assert_int_equal(sgl.n, 1);
 	assert_int_equal(sgl.piece[0].addr, 0x123456789abcdef0);
 	assert_int_equal(sgl.piece[0].len, 0xfedcba);
@@ -137,7 +137,7 @@ static void a_key_is_to_be_invalidated(void **state)
 
 	(void)state;
 	put_keyed(dptr, 4096, 512, 77, RDMA_SGL_KEYED_INVALIDATE);
-	assert_int_equal(nvmft_rdma_parse_sgl(dptr, NULL, 0, &sgl, &total), 0);
+	assert_int_equal(rdma_parse_sgl(dptr, NULL, 0, &sgl, &total), 0);
 	assert_true(sgl.invalidate);
 	assert_int_equal(sgl.inv_key, 77);
 }
@@ -152,7 +152,7 @@ static void what_is_not_keyed_is_left_to_the_core(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(types); i++) {
 		dptr[15] = types[i];
-		assert_int_equal(nvmft_rdma_parse_sgl(dptr, NULL, 0, &sgl, &total), 0);
+		assert_int_equal(rdma_parse_sgl(dptr, NULL, 0, &sgl, &total), 0);
 		assert_int_equal(sgl.n, 0);
 		assert_false(sgl.invalidate);
 	}
@@ -166,9 +166,9 @@ static void a_block_ends_where_addresses_end(void **state)
 
 	(void)state;
 	put_keyed(dptr, UINT64_MAX - 511, 512, 1, RDMA_SGL_KEYED);
-	assert_int_equal(nvmft_rdma_parse_sgl(dptr, NULL, 0, &sgl, &total), STATUS(SGL_INVALID_DATA));
+	assert_int_equal(rdma_parse_sgl(dptr, NULL, 0, &sgl, &total), STATUS(SGL_INVALID_DATA));
 	put_keyed(dptr, UINT64_MAX - 512, 512, 1, RDMA_SGL_KEYED);
-	assert_int_equal(nvmft_rdma_parse_sgl(dptr, NULL, 0, &sgl, &total), 0);
+	assert_int_equal(rdma_parse_sgl(dptr, NULL, 0, &sgl, &total), 0);
 }
 
 static void a_segment_in_the_capsule_adds_up(void **state)
@@ -182,7 +182,7 @@ static void a_segment_in_the_capsule_adds_up(void **state)
 	put_keyed(data + 32, 8192, 0, 2, RDMA_SGL_KEYED);
 	put_keyed(data + 48, 65536, 3584, 3, RDMA_SGL_KEYED_INVALIDATE);
 	put_segment(dptr, 16, 3 * DESC_LEN);
-	assert_int_equal(nvmft_rdma_parse_sgl(dptr, data, sizeof(data), &sgl, &total), 0);
+	assert_int_equal(rdma_parse_sgl(dptr, data, sizeof(data), &sgl, &total), 0);
 	assert_int_equal(total, 4096);
 	assert_int_equal(sgl.n, 2); /* one is empty */
 	assert_int_equal(sgl.piece[1].addr, 65536);
@@ -218,7 +218,7 @@ static void a_segment_lies_in_the_capsule(void **state)
 	put_keyed(data + 16, 4096, 512, 1, RDMA_SGL_KEYED);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		put_segment(dptr, cases[i].offset, cases[i].len);
-		assert_int_equal(nvmft_rdma_parse_sgl(dptr, data, sizeof(data), &sgl, &total), cases[i].status);
+		assert_int_equal(rdma_parse_sgl(dptr, data, sizeof(data), &sgl, &total), cases[i].status);
 	}
 }
 
@@ -232,10 +232,10 @@ static void a_segment_has_so_many_descriptors(void **state)
 	for (uint32_t i = 0; i <= RDMA_MSDBD; i++)
 		put_keyed(data + i * DESC_LEN, 4096, 512, 1, RDMA_SGL_KEYED);
 	put_segment(dptr, 0, RDMA_MSDBD * DESC_LEN);
-	assert_int_equal(nvmft_rdma_parse_sgl(dptr, data, sizeof(data), &sgl, &total), 0);
+	assert_int_equal(rdma_parse_sgl(dptr, data, sizeof(data), &sgl, &total), 0);
 	assert_int_equal(sgl.n, RDMA_MSDBD);
 	put_segment(dptr, 0, sizeof(data));
-	assert_int_equal(nvmft_rdma_parse_sgl(dptr, data, sizeof(data), &sgl, &total), STATUS(SGL_INVALID_COUNT));
+	assert_int_equal(rdma_parse_sgl(dptr, data, sizeof(data), &sgl, &total), STATUS(SGL_INVALID_COUNT));
 }
 
 static void a_segment_has_keyed_blocks_only(void **state)
@@ -248,7 +248,7 @@ static void a_segment_has_keyed_blocks_only(void **state)
 	put_keyed(data, 4096, 512, 1, RDMA_SGL_KEYED);
 	put_segment(data + DESC_LEN, 0, DESC_LEN);
 	put_segment(dptr, 0, sizeof(data));
-	assert_int_equal(nvmft_rdma_parse_sgl(dptr, data, sizeof(data), &sgl, &total), STATUS(SGL_INVALID_TYPE));
+	assert_int_equal(rdma_parse_sgl(dptr, data, sizeof(data), &sgl, &total), STATUS(SGL_INVALID_TYPE));
 }
 
 int main(void)

@@ -15,28 +15,12 @@
 /* 0.64 ms, as the specification encodes it. */
 #define RNR_TIMER 12
 
-void nvmft_rdma_conn_dirty(struct rdma_conn *conn)
-{
-	if (conn->dirty)
-		return;
-	conn->dirty = true;
-	TAILQ_INSERT_TAIL(&conn->rg->dirty, conn, link);
-}
-
-void nvmft_rdma_conn_await(struct rdma_conn *conn, bool awaits)
-{
-	if (conn->awaits == awaits)
-		return;
-	conn->awaits = awaits;
-	conn->dev->awaits += awaits ? 1 : UINT32_MAX;
-}
-
 /* ---- the end ---- */
 
 void nvmft_rdma_conn_drained(struct rdma_conn *conn)
 {
 	conn->drained = true;
-	nvmft_rdma_conn_dirty(conn);
+	rdma_conn_dirty(conn);
 }
 
 static void drain_over(struct nvmft_timer *timer)
@@ -56,7 +40,7 @@ static void start_drain(struct rdma_conn *conn)
 	int ret = ibv_modify_qp(conn->qp, &error, IBV_QP_STATE);
 
 	nvmft_rdma_rx_stop(conn->rx);
-	nvmft_rdma_conn_await(conn, true);
+	rdma_conn_await(conn, true);
 	rdma_disconnect(conn->id);
 	if (ret || conn->dev->dead || ibv_post_send(conn->qp, &wr, &bad) != 0) {
 		nvmft_rdma_conn_drained(conn);
@@ -106,8 +90,8 @@ static void release_resources(struct rdma_conn *conn)
 		nvmft_rdma_cq_unreserve(&conn->dev->sends, conn->sq_size + 1);
 	nvmft_rdma_tx_release_all(conn);
 	if (conn->dev) {
-		nvmft_rdma_conn_await(conn, false);
-		conn->dev->unsent -= conn->unsent;
+		rdma_conn_await(conn, false);
+		conn->dev->signals -= conn->signals;
 	}
 }
 
@@ -202,7 +186,7 @@ static int conn_qp(struct rdma_conn *conn, uint32_t depth)
 			return ret;
 		ret = conn_open_qp(conn, wrs);
 		if (!ret) {
-			conn->sq_size = conn->sq_free = wrs;
+			conn->sq_size = wrs;
 			return 0;
 		}
 		nvmft_rdma_cq_unreserve(&conn->dev->sends, wrs + 1);
@@ -302,9 +286,8 @@ static void conn_init(struct rdma_conn *conn, struct nvmft_queue *queue, struct 
 	conn->id = id;
 	conn->read_depth = read_depth;
 	conn->drain.fn = drain_over;
-	TAILQ_INIT(&conn->txq);
-	TAILQ_INIT(&conn->fetchq);
-	TAILQ_INIT(&conn->posted);
+	rdma_fifo_init(&conn->responses);
+	rdma_fifo_init(&conn->fetches);
 	conn->peer = nvmft_rdma_addr(rdma_get_peer_addr(id));
 	conn->local = nvmft_rdma_addr(rdma_get_local_addr(id));
 	id->context = conn;

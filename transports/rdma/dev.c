@@ -12,17 +12,6 @@
 
 /* ---- connections by QP ---- */
 
-/* Completions name a QP; one whose connection is gone by then is found by nobody. */
-struct rdma_conn *nvmft_rdma_dev_conn(struct rdma_dev *dev, uint32_t qp_num)
-{
-	struct rdma_conn *conn;
-
-	LIST_FOREACH (conn, &dev->conns[qp_num % RDMA_QP_BUCKETS], hash_link)
-		if (conn->qp_num == qp_num)
-			return conn;
-	return NULL;
-}
-
 void nvmft_rdma_dev_hash(struct rdma_dev *dev, struct rdma_conn *conn)
 {
 	LIST_INSERT_HEAD(&dev->conns[conn->qp_num % RDMA_QP_BUCKETS], conn, hash_link);
@@ -31,52 +20,48 @@ void nvmft_rdma_dev_hash(struct rdma_dev *dev, struct rdma_conn *conn)
 
 /* ---- completions ---- */
 
-static void completed(struct rdma_dev *dev, const struct ibv_wc *wc)
-{
-	struct rdma_conn *conn;
-
-	if ((wc->wr_id & RDMA_WR_MASK) == RDMA_WR_RECV) {
-		nvmft_rdma_received(dev, wc);
-		return;
-	}
-	conn = nvmft_rdma_dev_conn(dev, wc->qp_num);
-	if (conn)
-		nvmft_rdma_sent(conn, wc);
-}
-
 /* What could not be posted waits for its time, or for completions, which may have brought memory. */
 static void post_receives(struct rdma_dev *dev, bool again)
 {
 	struct rdma_rx *rx;
 
 	LIST_FOREACH (rx, &dev->rxs, link)
-		if (!SLIST_EMPTY(&rx->todo) && (again || !rx->retry.armed))
+		if ((rx->ntodo || rx->nbare) && (again || !rx->retry.armed))
 			nvmft_rdma_rx_post(rx);
 }
 
-static int cq_poll(struct rdma_dev *dev, const struct rdma_cq *queue, uint32_t max)
+static int cq_poll(struct rdma_dev *dev, struct rdma_cq *queue, int max)
 {
 	struct ibv_wc wc[RDMA_CQ_BATCH];
-	uint32_t events = 0;
-	int n;
+	int left = max, n;
 
 	do {
 		n = ibv_poll_cq(queue->cq, RDMA_CQ_BATCH, wc);
-		for (int i = 0; i < n; i++)
-			completed(dev, &wc[i]);
-		events += n > 0 ? (uint32_t)n : 0;
-	} while (n == RDMA_CQ_BATCH && events < max);
-	if (n < 0)
+		if (n <= 0)
+			break;
+		if (queue == &dev->sends)
+			nvmft_rdma_sent(dev, wc, n);
+		else
+			nvmft_rdma_received(dev, wc, n);
+		left -= n;
+	} while (n == RDMA_CQ_BATCH && left > 0);
+	if (unlikely(n < 0))
 		nvmft_rdma_dev_dead(dev, "the RDMA device's completion queue is broken");
-	return (int)events;
+	return max - left;
+}
+
+/* What is over first: the commands that come in may need its room, and a host has taken a response before it sends. */
+static int dev_poll(struct rdma_dev *dev, int max_sends, int max_receives)
+{
+	int n = cq_poll(dev, &dev->sends, max_sends);
+
+	return n + cq_poll(dev, &dev->receives, max_receives);
 }
 
 int nvmft_rdma_dev_poll(struct rdma_dev *dev)
 {
-	/* What is over first: the commands that come in may need its room. */
-	int events = cq_poll(dev, &dev->sends, RDMA_CQ_EVENTS);
+	int events = dev_poll(dev, RDMA_CQ_EVENTS, RDMA_CQ_EVENTS);
 
-	events += cq_poll(dev, &dev->receives, RDMA_CQ_EVENTS);
 	post_receives(dev, events > 0);
 	return events;
 }
@@ -84,9 +69,7 @@ int nvmft_rdma_dev_poll(struct rdma_dev *dev)
 /* Others may go on to put more in. */
 void nvmft_rdma_dev_poll_all(struct rdma_dev *dev)
 {
-	/* In the order of nvmft_rdma_dev_poll(): a response that a host has taken is seen before its next command. */
-	cq_poll(dev, &dev->sends, dev->sends.size);
-	cq_poll(dev, &dev->receives, dev->receives.size);
+	dev_poll(dev, (int)dev->sends.size, (int)dev->receives.size);
 	post_receives(dev, true);
 }
 
@@ -99,7 +82,7 @@ static bool cq_arm(struct rdma_cq *queue)
 	return queue->armed;
 }
 
-/* Fires into a pass that has already done what it is for. */
+/* Fires into a pass that does what it is for. */
 static void swept(struct nvmft_timer *timer)
 {
 	(void)timer;
@@ -117,7 +100,7 @@ int nvmft_rdma_dev_arm(struct rdma_dev *dev)
 		return -EAGAIN;
 	if (ask && nvmft_rdma_dev_poll(dev) > 0)
 		return -EAGAIN;
-	if (dev->unsent && !dev->sends.armed && !dev->sweep.armed)
+	if (dev->signals && !dev->sends.armed && !dev->sweep.armed)
 		nvmft_timer_arm(dev->rg->group, &dev->sweep, RDMA_SWEEP_MS * RDMA_NS_PER_MS,
 				RDMA_SWEEP_MS * RDMA_NS_PER_MS);
 	return 0;

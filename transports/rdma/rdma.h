@@ -17,6 +17,8 @@
 #include "wire.h"
 
 #define rdma_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
 
 #define RDMA_NS_PER_MS UINT64_C(1000000)
 
@@ -35,11 +37,10 @@
 #define RDMA_CQ_FIXED 32768 /* where it cannot grow */
 #define RDMA_CQ_BATCH 32
 /* A pass goes on to other work after so many. */
-#define RDMA_CQ_EVENTS 256u
+#define RDMA_CQ_EVENTS 256
 #define RDMA_QP_BUCKETS 256u
 
 #define RDMA_MAX_SGE 16u
-#define RDMA_CHAIN_WRS 64u
 /* A piece of the host's memory that is larger takes another work request; devices allow 8 MiB and more. */
 #define RDMA_MAX_MSG (4u * 1024 * 1024)
 
@@ -47,6 +48,9 @@
 #define RDMA_SWEEP_MS 10u
 /* ...unless those of one connection hold so much memory. */
 #define RDMA_HELD_MAX (128u * 1024)
+
+/* What a host has taken is heard of at the latest when it holds so much memory: other commands may need that. */
+#define RDMA_SIGNAL_DATA (64u * 1024)
 
 /* A QP in error gives back its work requests at once; a device that does not has this long. */
 #define RDMA_DRAIN_MS 2000u
@@ -87,10 +91,11 @@ struct rdma_port {
 
 /* A receive: the SQE goes to the header, what follows it to the data buffer, which a command may take. */
 struct rdma_slot {
-	struct nvmft_iov header;
+	struct ibv_recv_wr wr; /* all but the data buffer is the same each time */
+	struct ibv_sge sge[2];
 	struct nvmft_iov data;       /* base NULL: has to be got first */
+	SLIST_ENTRY(rdma_slot) link; /* rx->bare or rx->spare */
 	uint32_t epoch;              /* rx->epoch when it was posted */
-	SLIST_ENTRY(rdma_slot) link; /* rx->todo or rx->spare */
 };
 
 SLIST_HEAD(rdma_slot_list, rdma_slot);
@@ -110,12 +115,14 @@ struct rdma_rx {
 	uint32_t users; /* connections */
 	uint32_t asked; /* their depths, together */
 	uint32_t max;   /* most receives that they get for them */
-	uint32_t posted;
-	uint32_t reserved;          /* entries of the CQ */
-	uint32_t beyond;            /* buffers that were taken although I/O has all that it may have */
-	struct rdma_slot_list todo; /* to be posted */
-	uint32_t ntodo;
-	struct rdma_slot_list spare; /* without data buffers */
+	uint32_t wanted;
+	uint32_t kept;              /* posted or to be posted */
+	struct ibv_recv_wr *todo;   /* to be posted; a chain, as verbs want it */
+	struct rdma_slot_list bare; /* to be posted, too, with data buffers that have to be got first */
+	uint32_t ntodo, nbare;
+	struct rdma_slot_list spare; /* of no use now, without data buffers */
+	uint32_t reserved;           /* entries of the CQ */
+	uint32_t beyond;             /* buffers that were taken although I/O has all that it may have */
 	struct nvmft_iov *headers;   /* pages of headers */
 	uint32_t nheaders;
 	/*
@@ -125,7 +132,7 @@ struct rdma_rx {
 	uint32_t epoch;           /* connections that died */
 	uint32_t old;             /* posted before the last of them did */
 	uint32_t lost;            /* at most so many of @posted never come back */
-	struct nvmft_timer retry; /* no buffers for some of @todo */
+	struct nvmft_timer retry; /* no buffers for @bare, or no room for @todo */
 };
 
 /* ---- devices ---- */
@@ -134,8 +141,8 @@ LIST_HEAD(rdma_conn_bucket, rdma_conn);
 
 struct rdma_cq {
 	struct ibv_cq *cq;
-	uint32_t size, used;
-	bool armed; /* its next completion makes the device's channel readable */
+	uint32_t size, used; /* entries */
+	bool armed;          /* its next completion makes the device's channel readable */
 };
 
 /* A device as one poll group uses it: from its first connection to its last. */
@@ -147,10 +154,10 @@ struct rdma_dev {
 	struct ibv_pd *pd;
 	struct ibv_comp_channel *channel;
 	struct rdma_cq receives, sends;
-	uint32_t awaits; /* connections that cannot go on without completions of @sends */
-	uint32_t unsent; /* responses that await one of those and nothing else */
+	uint32_t awaits;  /* connections that cannot go on without completions of @sends */
+	uint32_t signals; /* completions that will tell which responses hosts have taken */
 	struct nvmft_timer sweep;
-	bool dead; /* gone or broken: no new connection uses it */
+	bool dead;                    /* gone or broken: no new connection uses it */
 	struct nvmft_ring_op wake_op, async_op;
 	struct ibv_mr **mrs; /* by region */
 	uint32_t nmrs;
@@ -176,26 +183,22 @@ struct rdma_group {
 
 /* ---- commands ---- */
 
-enum rdma_req_where {
-	RDMA_REQ_CORE,  /* not the transport's */
-	RDMA_REQ_FETCH, /* in conn->fetchq */
-	RDMA_REQ_READ,  /* in conn->posted: being read from the host */
-	RDMA_REQ_TX,    /* in conn->txq */
-	RDMA_REQ_SENT,  /* in conn->posted: being written and sent to the host */
-};
-
-TAILQ_HEAD(rdma_req_list, rdma_req);
-
 /* The transport's private bytes of a request. */
 struct rdma_req {
 	struct nvmft_request *request;
-	TAILQ_ENTRY(rdma_req) link;
-	uint8_t where; /* enum rdma_req_where */
-	uint8_t next_piece;
-	bool sent;                                   /* the SEND was posted */
-	uint32_t piece_off, next_iov, iov_off, left; /* how far the data is posted */
-	uint32_t wrs;                                /* that the next signalled completion gives back */
+	STAILQ_ENTRY(rdma_req) link; /* conn->responses or conn->fetches */
+	uint64_t end;                /* number of its last work request that is posted */
+	uint32_t left;               /* bytes of data that are not posted yet, and from where on: */
+	struct {
+		uint32_t piece, piece_off, iov, iov_off;
+	} at;
 	struct rdma_sgl sgl;
+};
+
+/* In the order in which they are posted. The device may have part of @next. */
+struct rdma_fifo {
+	STAILQ_HEAD(, rdma_req) list;
+	struct rdma_req *next; /* the first that is not posted, or not all of it */
 };
 
 /* ---- connections ---- */
@@ -226,25 +229,22 @@ struct rdma_conn {
 	bool send_inv; /* the device can */
 	uint32_t max_sge, max_sge_read;
 	uint32_t depth;
-	uint32_t unsent; /* responses that the host has not taken yet */
-	uint64_t held;   /* data memory of these: of what hosts wrote, too */
-	uint32_t parts;  /* of these, those that are posted in part */
-	bool awaits;     /* counted in dev->awaits */
-	uint32_t sq_size, sq_free;
+	uint32_t unsent;  /* responses that the host has not taken, as far as is known */
+	uint32_t signals; /* of those in dev->signals */
+	uint64_t held;    /* data memory of those that are posted: of what hosts wrote, too */
+	bool awaits;      /* counted in dev->awaits */
+	uint32_t sq_size;
+	uint64_t posted, done; /* work requests until now */
 	uint32_t read_depth, reads;
-	struct rdma_req_list txq, fetchq, posted;
+	struct rdma_fifo responses, fetches;
 	struct nvmft_timer drain;
 	union inet_end peer, local; /* the log wants them when the identifier is gone, too */
 };
 
-/* Kinds of work requests, in the low bits of wr_id. */
-enum rdma_wr {
-	RDMA_WR_RECV,
-	RDMA_WR_SEND,  /* the response of a request */
-	RDMA_WR_DATA,  /* READ or WRITE of a request */
-	RDMA_WR_DRAIN, /* the last of a QP */
-	RDMA_WR_MASK = 3,
-};
+/* wr_id in the send queue is a number: the work request is the so-many-th of its QP. READs have this beside it... */
+#define RDMA_WR_READ (UINT64_C(1) << 63)
+/* ...and the last one of a QP, of its drain, has no number. */
+#define RDMA_WR_DRAIN 0
 
 static inline struct rdma_conn *rdma_conn_of(struct nvmft_queue *queue)
 {
@@ -254,6 +254,48 @@ static inline struct rdma_conn *rdma_conn_of(struct nvmft_queue *queue)
 static inline struct rdma_req *rdma_req_of(struct nvmft_request *request)
 {
 	return request->priv;
+}
+
+/* To be called at the end of the pass: nvmft_rdma_conn_work(). */
+static inline void rdma_conn_dirty(struct rdma_conn *conn)
+{
+	if (conn->dirty)
+		return;
+	conn->dirty = true;
+	TAILQ_INSERT_TAIL(&conn->rg->dirty, conn, link);
+}
+
+/* It cannot go on without a completion, or can. */
+static inline void rdma_conn_await(struct rdma_conn *conn, bool awaits)
+{
+	if (conn->awaits == awaits)
+		return;
+	conn->awaits = awaits;
+	conn->dev->awaits += awaits ? 1 : UINT32_MAX;
+}
+
+/* Completions name a QP; one whose connection is gone by then is found by nobody. */
+static inline struct rdma_conn *rdma_dev_conn(const struct rdma_dev *dev, uint32_t qp_num)
+{
+	struct rdma_conn *conn;
+
+	LIST_FOREACH (conn, &dev->conns[qp_num % RDMA_QP_BUCKETS], hash_link)
+		if (likely(conn->qp_num == qp_num))
+			break;
+	return conn;
+}
+
+static inline void rdma_fifo_init(struct rdma_fifo *fifo)
+{
+	STAILQ_INIT(&fifo->list);
+	fifo->next = NULL;
+}
+
+static inline void rdma_fifo_add(struct rdma_fifo *fifo, struct rdma_req *rreq)
+{
+	STAILQ_INSERT_TAIL(&fifo->list, rreq, link);
+	if (!fifo->next)
+		fifo->next = rreq;
 }
 
 static inline uint32_t rdma_min(uint32_t a, uint32_t b)
@@ -284,7 +326,6 @@ int nvmft_rdma_dev_poll(struct rdma_dev *dev);
 void nvmft_rdma_dev_poll_all(struct rdma_dev *dev); /* what is in the CQ now */
 int nvmft_rdma_dev_arm(struct rdma_dev *dev);
 void nvmft_rdma_dev_hash(struct rdma_dev *dev, struct rdma_conn *conn);
-struct rdma_conn *nvmft_rdma_dev_conn(struct rdma_dev *dev, uint32_t qp_num);
 
 /* mem.c: registrations, by region */
 int nvmft_rdma_region_add(struct nvmft_transport_group *tg, const struct nvmft_region *region);
@@ -305,7 +346,7 @@ void nvmft_rdma_rx_stop(struct rdma_rx *rx);                    /* the QP gives 
 /* The QP is gone. @used: it was connected. */
 void nvmft_rdma_rx_put(struct rdma_rx *rx, uint32_t depth, bool used);
 void nvmft_rdma_rx_post(struct rdma_rx *rx); /* what is to be posted */
-void nvmft_rdma_received(struct rdma_dev *dev, const struct ibv_wc *wc);
+void nvmft_rdma_received(struct rdma_dev *dev, const struct ibv_wc *wc, int n);
 uint32_t nvmft_rdma_rx_sge(const struct rdma_rx *rx);
 
 /* tx.c */
@@ -313,15 +354,13 @@ void nvmft_rdma_fetch(struct nvmft_request *request);
 void nvmft_rdma_respond(struct nvmft_request *request);
 int nvmft_rdma_fetch_abort(struct nvmft_request *request);
 void nvmft_rdma_tx_flush(struct rdma_conn *conn);
-void nvmft_rdma_sent(struct rdma_conn *conn, const struct ibv_wc *wc);
+void nvmft_rdma_sent(struct rdma_dev *dev, const struct ibv_wc *wc, int n);
 void nvmft_rdma_tx_release_all(struct rdma_conn *conn);
 
 /* conn.c */
 int nvmft_rdma_conn_create(struct rdma_port *port, struct nvmft_poll_group *group, struct rdma_cm_id *id,
 			   const struct rdma_ask *ask, uint8_t read_depth); /* owns @id when it returns 0 */
 void nvmft_rdma_conn_event(struct rdma_conn *conn, enum rdma_cm_event_type event, int status);
-void nvmft_rdma_conn_dirty(struct rdma_conn *conn);
-void nvmft_rdma_conn_await(struct rdma_conn *conn, bool awaits);
 void nvmft_rdma_conn_work(struct rdma_conn *conn);
 /* The one place where a connection is found dead. @why: NULL when it is nobody's fault. */
 void nvmft_rdma_conn_dead(struct rdma_conn *conn, const char *why);

@@ -14,14 +14,8 @@
 #define SQE_LEN ((uint32_t)sizeof(struct nvmft_sqe))
 #define HEADER_PAGE 4096u
 #define HEADERS_PER_PAGE (HEADER_PAGE / SQE_LEN)
-#define POST_BATCH 32u
-#define WR_RX_SHIFT 2
-#define WR_SLOT_SHIFT 18
-
-static uint64_t slot_wr_id(const struct rdma_rx *rx, const struct rdma_slot *slot)
-{
-	return (uint64_t)(slot - rx->slots) << WR_SLOT_SHIFT | (uint64_t)rx->id << WR_RX_SHIFT | RDMA_WR_RECV;
-}
+/* wr_id: the shared number of the receives in the low half, that of the slot in the high one. */
+#define WR_SLOT_SHIFT 32
 
 /* ---- posting ---- */
 
@@ -30,72 +24,74 @@ uint32_t nvmft_rdma_rx_sge(const struct rdma_rx *rx)
 	return rx->data_len ? 2 : 1;
 }
 
+static void todo_add(struct rdma_rx *rx, struct rdma_slot *slot)
+{
+	slot->wr.next = rx->todo;
+	rx->todo = &slot->wr;
+	rx->ntodo++;
+}
+
+static uint32_t rx_posted(const struct rdma_rx *rx)
+{
+	return rx->kept - rx->ntodo - rx->nbare;
+}
+
 /*
  * While I/O has all the memory that it may have, a few receives are posted all the same: a Keep Alive, or the Connect
  * of one more queue, needs none.
  */
-static int slot_fill(struct rdma_rx *rx, struct rdma_slot *slot)
+static int data_get(struct rdma_rx *rx, struct rdma_slot *slot)
 {
 	struct nvmft_poll_group *group = rx->dev->rg->group;
-	int ret;
+	uint32_t full = rx->kept - rx->nbare - rx->lost;
+	int ret = nvmft_buffer_get(group, rx->data_len, false, &slot->data);
 
-	if (slot->data.base || !rx->data_len)
-		return 0;
-	ret = nvmft_buffer_get(group, rx->data_len, false, &slot->data);
 	if (ret == 0)
 		rx->beyond = 0;
-	if (ret != -EAGAIN || rx->posted - rx->lost >= RDMA_RX_RESERVE || rx->beyond >= RDMA_RX_RESERVE)
+	if (ret != -EAGAIN || full >= RDMA_RX_RESERVE || rx->beyond >= RDMA_RX_RESERVE)
 		return ret;
 	ret = nvmft_buffer_get(group, rx->data_len, true, &slot->data);
 	rx->beyond += ret == 0;
 	return ret;
 }
 
-static void slot_wr(const struct rdma_rx *rx, struct rdma_slot *slot, struct ibv_recv_wr *wr, struct ibv_sge *sge)
+static __attribute__((noinline)) int bare_fill(struct rdma_rx *rx)
 {
-	sge[0] = (struct ibv_sge){(uintptr_t)slot->header.base, SQE_LEN, rdma_lkey(rx->dev, &slot->header)};
-	if (rx->data_len)
-		sge[1] = (struct ibv_sge){(uintptr_t)slot->data.base, rx->data_len, rdma_lkey(rx->dev, &slot->data)};
-	*wr = (struct ibv_recv_wr){
-		.wr_id = slot_wr_id(rx, slot),
-		.sg_list = sge,
-		.num_sge = (int)nvmft_rdma_rx_sge(rx),
-	};
+	struct rdma_slot *slot;
+
+	while ((slot = SLIST_FIRST(&rx->bare))) {
+		int ret = data_get(rx, slot);
+
+		if (ret)
+			return ret;
+		slot->sge[1] =
+			(struct ibv_sge){(uintptr_t)slot->data.base, rx->data_len, rdma_lkey(rx->dev, &slot->data)};
+		SLIST_REMOVE_HEAD(&rx->bare, link);
+		rx->nbare--;
+		todo_add(rx, slot);
+	}
+	return 0;
 }
 
-static int rx_post_batch(struct rdma_rx *rx)
+/* @bad: the first that is not; some drivers name none if they refuse the whole chain. */
+static void posted_in_part(struct rdma_rx *rx, const struct ibv_recv_wr *bad)
 {
-	struct ibv_recv_wr wr[POST_BATCH], *bad = NULL;
-	struct ibv_sge sge[POST_BATCH][2];
-	uint32_t n = 0;
-	struct rdma_slot *slot = SLIST_FIRST(&rx->todo);
-	int ret = 0;
+	for (; bad && rx->todo != bad; rx->ntodo--)
+		rx->todo = rx->todo->next;
+}
 
-	for (; slot && n < POST_BATCH; slot = SLIST_NEXT(slot, link)) {
-		ret = slot_fill(rx, slot);
-		if (ret)
-			break;
-		slot_wr(rx, slot, &wr[n], sge[n]);
-		if (n)
-			wr[n - 1].next = &wr[n];
-		n++;
-	}
-	if (n) {
-		int failed = rx->shared ? ibv_post_srq_recv(rx->srq, wr, &bad) : ibv_post_recv(rx->qp, wr, &bad);
+static int todo_post(struct rdma_rx *rx)
+{
+	struct ibv_recv_wr *bad = NULL;
+	int ret = rx->shared ? ibv_post_srq_recv(rx->srq, rx->todo, &bad) : ibv_post_recv(rx->qp, rx->todo, &bad);
 
-		if (failed) {
-			/* Some drivers name none if they refuse the whole queue. */
-			n = bad ? (uint32_t)(bad - wr) : 0;
-			ret = -failed;
-		}
+	if (unlikely(ret)) {
+		posted_in_part(rx, bad);
+		return -ret;
 	}
-	rx->posted += n;
-	rx->ntodo -= n;
-	while (n-- > 0) {
-		SLIST_FIRST(&rx->todo)->epoch = rx->epoch;
-		SLIST_REMOVE_HEAD(&rx->todo, link);
-	}
-	return ret;
+	rx->ntodo = 0;
+	rx->todo = NULL;
+	return 0;
 }
 
 void nvmft_rdma_rx_post(struct rdma_rx *rx)
@@ -104,10 +100,12 @@ void nvmft_rdma_rx_post(struct rdma_rx *rx)
 
 	if ((!rx->shared && !rx->qp) || rx->dev->dead)
 		return;
-	while (!SLIST_EMPTY(&rx->todo) && !ret)
-		ret = rx_post_batch(rx);
+	if (rx->nbare)
+		ret = bare_fill(rx);
+	if (rx->todo && todo_post(rx))
+		ret = -EIO;
 	/* No memory, which comes back with I/O, or a device in trouble, which ends its connections. */
-	if (ret)
+	if (unlikely(ret))
 		nvmft_timer_arm(rx->dev->rg->group, &rx->retry, RDMA_RX_RETRY_MS * RDMA_NS_PER_MS, 0);
 }
 
@@ -116,101 +114,140 @@ static void retry(struct nvmft_timer *timer)
 	nvmft_rdma_rx_post(rdma_container_of(timer, struct rdma_rx, retry));
 }
 
-static uint32_t rx_wanted(const struct rdma_rx *rx)
+static void rx_count(struct rdma_rx *rx)
 {
-	return rdma_min(rx->asked, rx->max) + rx->lost;
+	rx->wanted = rdma_min(rx->asked, rx->max) + rx->lost;
 }
 
-static void todo_add(struct rdma_rx *rx, struct rdma_slot *slot)
+static void slot_retire(struct rdma_rx *rx, struct rdma_slot *slot)
 {
-	SLIST_INSERT_HEAD(&rx->todo, slot, link);
-	rx->ntodo++;
-}
-
-/* A receive that is back: again, unless connections are fewer now. */
-static void slot_back(struct rdma_rx *rx, struct rdma_slot *slot)
-{
-	rx->posted--;
-	if (slot->epoch != rx->epoch)
-		rx->lost = rdma_min(rx->lost, --rx->old);
-	if (rx->posted + rx->ntodo < rx_wanted(rx)) {
-		todo_add(rx, slot);
-		return;
-	}
+	rx->kept--;
 	if (slot->data.base)
 		nvmft_buffer_put(rx->dev->rg->group, &slot->data);
 	slot->data.base = NULL;
 	SLIST_INSERT_HEAD(&rx->spare, slot, link);
 }
 
+/* It was posted before a connection died, and is not one that was lost. */
+static __attribute__((noinline)) void slot_survived(struct rdma_rx *rx, struct rdma_slot *slot)
+{
+	slot->epoch = rx->epoch;
+	rx->lost = rdma_min(rx->lost, --rx->old);
+	rx_count(rx);
+}
+
+/* What is not posted at the death of a connection cannot be lost with it. */
+static void slots_unposted(struct rdma_rx *rx)
+{
+	struct rdma_slot *slot;
+
+	for (struct ibv_recv_wr *wr = rx->todo; wr; wr = wr->next)
+		rdma_container_of(wr, struct rdma_slot, wr)->epoch = rx->epoch;
+	SLIST_FOREACH(slot, &rx->bare, link)
+	slot->epoch = rx->epoch;
+}
+
+static void bare_add(struct rdma_rx *rx, struct rdma_slot *slot)
+{
+	SLIST_INSERT_HEAD(&rx->bare, slot, link);
+	rx->nbare++;
+}
+
+/* To be posted, and maybe to be given a data buffer before. */
+static void slot_again(struct rdma_rx *rx, struct rdma_slot *slot)
+{
+	if (likely(slot->data.base || !rx->data_len))
+		todo_add(rx, slot);
+	else
+		bare_add(rx, slot);
+}
+
+/* A receive that is back: again, unless connections are fewer now. */
+static void slot_back(struct rdma_rx *rx, struct rdma_slot *slot)
+{
+	if (unlikely(slot->epoch != rx->epoch))
+		slot_survived(rx, slot);
+	if (likely(rx->kept <= rx->wanted))
+		slot_again(rx, slot);
+	else
+		slot_retire(rx, slot);
+}
+
 /* ---- what arrives ---- */
 
 /* That of a connection which is gone: shared ones are still there. */
-static struct rdma_rx *rx_of(struct rdma_dev *dev, const struct rdma_conn *conn, uint64_t wr_id)
+static __attribute__((noinline)) struct rdma_rx *rx_find(const struct rdma_dev *dev, uint16_t id)
 {
-	uint16_t id = (uint16_t)(wr_id >> WR_RX_SHIFT);
 	struct rdma_rx *rx;
 
-	if (conn && conn->rx->id == id)
-		return conn->rx;
 	LIST_FOREACH (rx, &dev->rxs, link)
 		if (rx->id == id)
-			return rx;
-	return NULL;
+			break;
+	return rx;
 }
 
-static struct nvmft_request *request_get(struct rdma_conn *conn)
+static __attribute__((noinline)) void no_request(struct rdma_conn *conn, int error)
 {
-	struct nvmft_request *request;
-	int error;
-
-	request = nvmft_request_get(conn->queue, &error);
-	if (!request)
-		nvmft_rdma_conn_dead(conn, error == -EOVERFLOW ? "more commands than the queue has entries"
-							       : "no memory for a command");
-	return request;
+	nvmft_rdma_conn_dead(conn, error == -EOVERFLOW ? "more commands than the queue has entries"
+						       : "no memory for a command");
 }
 
 static void capsule(struct rdma_conn *conn, struct rdma_slot *slot, uint32_t len)
 {
 	struct nvmft_request *request;
 	struct rdma_req *rreq;
+	int error;
 
-	if (len < SQE_LEN) {
+	if (unlikely(len < SQE_LEN)) {
 		nvmft_rdma_conn_dead(conn, "a capsule is shorter than a command");
 		return;
 	}
-	request = request_get(conn);
-	if (!request)
+	request = nvmft_request_get(conn->queue, &error);
+	if (unlikely(!request)) {
+		no_request(conn, error);
 		return;
+	}
 	rreq = rdma_req_of(request);
 	rreq->request = request;
-	rreq->where = RDMA_REQ_CORE;
-	memcpy(&request->sqe, slot->header.base, SQE_LEN);
+	memcpy(&request->sqe, (const void *)(uintptr_t)slot->sge[0].addr, SQE_LEN);
 	request->in_capsule_len = len - SQE_LEN;
-	request->segment_status = nvmft_rdma_parse_sgl(request->sqe.dptr, slot->data.base, len - SQE_LEN, &rreq->sgl,
-						       &request->segment_len);
-	if (request->in_capsule_len && request->sqe.dptr[15] == RDMA_SGL_OFFSET) {
+	request->segment_status =
+		rdma_parse_sgl(request->sqe.dptr, slot->data.base, len - SQE_LEN, &rreq->sgl, &request->segment_len);
+	if (len > SQE_LEN && request->sqe.dptr[15] == RDMA_SGL_OFFSET) {
 		request->given = slot->data;
 		slot->data.base = NULL;
 	}
 	nvmft_request_start(request);
 }
 
-void nvmft_rdma_received(struct rdma_dev *dev, const struct ibv_wc *wc)
+static __attribute__((noinline)) void received_last(struct rdma_conn *conn, enum ibv_wc_status status)
 {
-	struct rdma_conn *conn = nvmft_rdma_dev_conn(dev, wc->qp_num);
-	struct rdma_rx *rx = rx_of(dev, conn, wc->wr_id);
-	struct rdma_slot *slot;
+	if (status != IBV_WC_SUCCESS)
+		nvmft_rdma_conn_dead(conn, status == IBV_WC_WR_FLUSH_ERR ? NULL : ibv_wc_status_str(status));
+}
 
-	if (!rx)
+static void received(struct rdma_dev *dev, const struct ibv_wc *wc)
+{
+	struct rdma_conn *conn = rdma_dev_conn(dev, wc->qp_num);
+	struct rdma_slot *slot;
+	struct rdma_rx *rx;
+
+	if (likely(conn && conn->rx->id == (uint16_t)wc->wr_id))
+		rx = conn->rx;
+	else if (!(rx = rx_find(dev, (uint16_t)wc->wr_id)))
 		return;
 	slot = &rx->slots[wc->wr_id >> WR_SLOT_SHIFT];
-	if (conn && wc->status != IBV_WC_SUCCESS)
-		nvmft_rdma_conn_dead(conn, wc->status == IBV_WC_WR_FLUSH_ERR ? NULL : ibv_wc_status_str(wc->status));
-	else if (conn && conn->state != RDMA_CONN_DRAINING)
+	if (likely(conn && wc->status == IBV_WC_SUCCESS && conn->state != RDMA_CONN_DRAINING))
 		capsule(conn, slot, wc->byte_len);
+	else if (conn)
+		received_last(conn, wc->status);
 	slot_back(rx, slot);
+}
+
+void nvmft_rdma_received(struct rdma_dev *dev, const struct ibv_wc *wc, int n)
+{
+	for (int i = 0; i < n; i++)
+		received(dev, &wc[i]);
 }
 
 /* ---- from the first connection to the last ---- */
@@ -232,12 +269,15 @@ static struct rdma_slot *slot_new(struct rdma_rx *rx)
 {
 	struct rdma_slot *slot = &rx->slots[rx->nslots];
 	uint32_t at = rx->nslots % HEADERS_PER_PAGE;
+	const struct nvmft_iov *header;
 
 	if (rx->nslots == rx->cap || (at == 0 && headers_add(rx)))
 		return NULL;
-	slot->header = rx->headers[rx->nslots / HEADERS_PER_PAGE];
-	slot->header.base = (uint8_t *)slot->header.base + at * SQE_LEN;
-	slot->header.len = SQE_LEN;
+	header = &rx->headers[rx->nslots / HEADERS_PER_PAGE];
+	slot->sge[0] = (struct ibv_sge){(uintptr_t)header->base + at * SQE_LEN, SQE_LEN, rdma_lkey(rx->dev, header)};
+	slot->wr.wr_id = (uint64_t)rx->nslots << WR_SLOT_SHIFT | rx->id;
+	slot->wr.sg_list = slot->sge;
+	slot->wr.num_sge = (int)nvmft_rdma_rx_sge(rx);
 	rx->nslots++;
 	return slot;
 }
@@ -255,14 +295,18 @@ static struct rdma_slot *slot_take(struct rdma_rx *rx)
 /* There are connections more, or one less that may have begun a receive. */
 static void rx_fill(struct rdma_rx *rx)
 {
-	uint32_t wanted = rx_wanted(rx);
 	struct rdma_slot *slot;
+	uint32_t wanted;
 
+	rx_count(rx);
+	wanted = rx->wanted;
 	if (wanted > rx->reserved && nvmft_rdma_cq_reserve(rx->dev, &rx->dev->receives, wanted - rx->reserved) == 0)
 		rx->reserved = wanted;
 	wanted = rdma_min(wanted, rx->reserved);
-	while (rx->posted + rx->ntodo < wanted && (slot = slot_take(rx)))
-		todo_add(rx, slot);
+	for (; rx->kept < wanted && (slot = slot_take(rx)); rx->kept++) {
+		slot->epoch = rx->epoch;
+		slot_again(rx, slot);
+	}
 	nvmft_rdma_rx_post(rx);
 }
 
@@ -348,7 +392,7 @@ static int rx_create(struct rdma_dev *dev, const struct rdma_port *port, bool ad
 	rx->shared = !port->opts.per_queue_receives && dev->attr.max_srq > 0;
 	rx_size(rx, port, depth);
 	rx->retry.fn = retry;
-	SLIST_INIT(&rx->todo);
+	SLIST_INIT(&rx->bare);
 	SLIST_INIT(&rx->spare);
 	rx->slots = calloc(rx->cap, sizeof(*rx->slots));
 	ret = rx->slots ? 0 : -ENOMEM;
@@ -409,7 +453,8 @@ void nvmft_rdma_rx_put(struct rdma_rx *rx, uint32_t depth, bool used)
 	rx->asked -= depth;
 	if (used) {
 		rx->epoch++;
-		rx->old = rx->posted;
+		slots_unposted(rx);
+		rx->old = rx_posted(rx);
 		rx->lost = rdma_min(rdma_min(rx->lost + 1, rx->old), rx->cap - rx->max);
 	}
 	rx_fill(rx);

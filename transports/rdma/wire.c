@@ -2,11 +2,9 @@
 #include <endian.h>
 #include <string.h>
 
-#include <nvme/types.h>
-
 #include "wire.h"
 
-#define STATUS(name) (NVMFT_STATUS(NVME_SCT_GENERIC, NVME_SC_##name) | NVMFT_STATUS_DNR)
+#define STATUS RDMA_STATUS
 #define DESC_LEN 16u
 #define QID_MAX 0xfffe
 
@@ -63,34 +61,14 @@ void nvmft_rdma_build_reject(struct rdma_wire_reject *wire, enum rdma_sts sts)
 
 /* ---- SGLs ---- */
 
-static bool desc_keyed(const uint8_t *desc)
-{
-	return desc[15] == RDMA_SGL_KEYED || desc[15] == RDMA_SGL_KEYED_INVALIDATE;
-}
-
-/* Address in 7:0, length in 10:8, key in 14:11. */
-static struct rdma_piece desc_piece(const uint8_t *desc)
-{
-	struct rdma_piece piece;
-	uint32_t len, key;
-
-	memcpy(&piece.addr, desc, sizeof(piece.addr));
-	memcpy(&len, desc + 8, sizeof(len));
-	memcpy(&key, desc + 11, sizeof(key));
-	piece.addr = le64toh(piece.addr);
-	piece.len = le32toh(len) & 0xffffff;
-	piece.key = le32toh(key);
-	return piece;
-}
-
 static nvmft_status add_desc(struct rdma_sgl *sgl, const uint8_t *desc, uint64_t *total)
 {
 	struct rdma_piece piece;
 
-	if (!desc_keyed(desc))
+	if (!rdma_desc_keyed(desc))
 		return STATUS(SGL_INVALID_TYPE);
-	piece = desc_piece(desc);
-	if (piece.addr + piece.len < piece.addr)
+	piece = rdma_desc_piece(desc);
+	if (rdma_piece_wraps(&piece))
 		return STATUS(SGL_INVALID_DATA);
 	/* One key can be invalidated by a response: the first. */
 	if (desc[15] == RDMA_SGL_KEYED_INVALIDATE && !sgl->invalidate) {
@@ -103,12 +81,17 @@ static nvmft_status add_desc(struct rdma_sgl *sgl, const uint8_t *desc, uint64_t
 	return 0;
 }
 
-static nvmft_status parse_segment(const uint8_t *dptr, const uint8_t *data, uint32_t len, struct rdma_sgl *sgl,
-				  uint64_t *total)
+nvmft_status nvmft_rdma_parse_segment(const uint8_t *dptr, const uint8_t *data, uint32_t len, struct rdma_sgl *sgl,
+				      uint64_t *total)
 {
 	uint64_t offset;
 	uint32_t bytes;
 
+	sgl->n = 0;
+	sgl->invalidate = false;
+	*total = 0;
+	if (dptr[15] != RDMA_SGL_LAST_SEGMENT)
+		return 0;
 	memcpy(&offset, dptr, sizeof(offset));
 	memcpy(&bytes, dptr + 8, sizeof(bytes));
 	offset = le64toh(offset);
@@ -125,21 +108,5 @@ static nvmft_status parse_segment(const uint8_t *dptr, const uint8_t *data, uint
 		if (status)
 			return status;
 	}
-	return 0;
-}
-
-nvmft_status nvmft_rdma_parse_sgl(const uint8_t *dptr, const uint8_t *data, uint32_t len, struct rdma_sgl *sgl,
-				  uint64_t *total)
-{
-	uint64_t one = 0;
-
-	sgl->n = 0;
-	sgl->invalidate = false;
-	*total = 0;
-	if (dptr[15] == RDMA_SGL_LAST_SEGMENT)
-		return parse_segment(dptr, data, len, sgl, total);
-	/* The core compares its length with what the command moves. */
-	if (desc_keyed(dptr))
-		return add_desc(sgl, dptr, &one);
 	return 0;
 }

@@ -2,9 +2,13 @@
 #ifndef NVMFT_RDMA_WIRE_H
 #define NVMFT_RDMA_WIRE_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+#include <nvme/types.h>
 
 #include <nvmft/provider/request.h>
 
@@ -63,6 +67,8 @@ const char *nvmft_rdma_sts_text(enum rdma_sts sts);
 void nvmft_rdma_build_accept(struct rdma_wire_accept *wire, uint32_t depth);
 void nvmft_rdma_build_reject(struct rdma_wire_reject *wire, enum rdma_sts sts);
 
+#define RDMA_STATUS(name) (NVMFT_STATUS(NVME_SCT_GENERIC, NVME_SC_##name) | NVMFT_STATUS_DNR)
+
 /* SGL descriptor type in the high nibble, sub type in the low one. */
 enum {
 	RDMA_SGL_OFFSET = 0x01,
@@ -88,15 +94,59 @@ struct rdma_sgl {
 	struct rdma_piece piece[RDMA_MSDBD];
 };
 
+static inline bool rdma_desc_keyed(const uint8_t *desc)
+{
+	return desc[15] == RDMA_SGL_KEYED || desc[15] == RDMA_SGL_KEYED_INVALIDATE;
+}
+
+/* Address in 7:0, length in 10:8, key in 14:11. */
+static inline struct rdma_piece rdma_desc_piece(const uint8_t *desc)
+{
+	struct rdma_piece piece;
+	uint32_t len, key;
+
+	memcpy(&piece.addr, desc, sizeof(piece.addr));
+	memcpy(&len, desc + 8, sizeof(len));
+	memcpy(&key, desc + 11, sizeof(key));
+	piece.addr = le64toh(piece.addr);
+	piece.len = le32toh(len) & 0xffffff;
+	piece.key = le32toh(key);
+	return piece;
+}
+
+static inline bool rdma_piece_wraps(const struct rdma_piece *piece)
+{
+	return piece->addr + piece->len < piece->addr;
+}
+
+/* What rdma_parse_sgl() does unless SGL1 is a keyed data block. */
+nvmft_status nvmft_rdma_parse_segment(const uint8_t *dptr, const uint8_t *data, uint32_t len, struct rdma_sgl *sgl,
+				      uint64_t *total);
+
 /*
- * nvmft_rdma_parse_sgl() - where the host's memory is
+ * rdma_parse_sgl() - where the host's memory is
  * @dptr: SGL1
  * @data, @len: what follows the SQE in the capsule
  * @total: bytes of a segment in the capsule; 0 if there is none
  *
+ * Inline, as it is done for each command, and there is little to do for what most of them have, one block in the SQE.
+ * The core compares the length of that with what the command moves.
+ *
  * Return: 0, or what is wrong with a segment in the capsule. Anything that is not keyed leaves @sgl empty.
  */
-nvmft_status nvmft_rdma_parse_sgl(const uint8_t *dptr, const uint8_t *data, uint32_t len, struct rdma_sgl *sgl,
-				  uint64_t *total);
+static inline nvmft_status rdma_parse_sgl(const uint8_t *dptr, const uint8_t *data, uint32_t len, struct rdma_sgl *sgl,
+					  uint64_t *total)
+{
+	struct rdma_piece *piece = &sgl->piece[0];
+
+	if (!rdma_desc_keyed(dptr))
+		return nvmft_rdma_parse_segment(dptr, data, len, sgl, total);
+	*piece = rdma_desc_piece(dptr);
+	sgl->n = piece->len > 0;
+	sgl->invalidate = dptr[15] == RDMA_SGL_KEYED_INVALIDATE;
+	sgl->inv_key = piece->key;
+	*total = 0;
+	return rdma_piece_wraps(piece) ? RDMA_STATUS(SGL_INVALID_DATA) : 0;
+}
 
 #endif
