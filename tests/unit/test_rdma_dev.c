@@ -451,6 +451,54 @@ static void what_a_response_holds_is_not_held_for_ever(void **state)
 	assert_int_equal(timers, 0);
 }
 
+static void sweep(struct rdma_dev *dev)
+{
+	assert_true(dev->sweep.armed);
+	nvmft_timer_cancel(NULL, &dev->sweep);
+	dev->sweep.fn(&dev->sweep);
+}
+
+static void a_host_that_takes_nothing_does_not_wake_the_group_again_and_again(void **state)
+{
+	struct rdma_dev *dev = get();
+
+	(void)state;
+	dev->signals = 1;
+	assert_int_equal(nvmft_rdma_dev_arm(dev), 0);
+	sweep(dev);
+	assert_false(dev->sends.armed);
+	assert_int_equal(nvmft_rdma_dev_arm(dev), 0);
+	assert_int_equal(nvmft_rdma_dev_arm(dev), 0);
+	assert_true(dev->sends.armed);
+	assert_int_equal(timers, 0);
+	/* It takes a response at last, and there is another. */
+	told = dev->sends.cq;
+	completions = 1;
+	dev->wake_op.complete(&dev->wake_op, 0, IORING_CQE_F_MORE);
+	nvmft_rdma_dev_poll(dev);
+	assert_int_equal(nvmft_rdma_dev_arm(dev), 0);
+	assert_false(dev->sends.armed);
+	assert_int_equal(timers, 1);
+	nvmft_rdma_dev_put(dev);
+}
+
+static void a_host_that_takes_something_is_looked_at_later(void **state)
+{
+	struct rdma_dev *dev = get();
+
+	(void)state;
+	dev->signals = 1;
+	for (unsigned int i = 0; i < 3; i++) {
+		assert_int_equal(nvmft_rdma_dev_arm(dev), 0);
+		sweep(dev);
+		/* The pass finds it, before or after. */
+		completions = 1;
+		nvmft_rdma_dev_poll(dev);
+	}
+	assert_false(dev->sends.armed);
+	nvmft_rdma_dev_put(dev);
+}
+
 static void what_came_in_before_it_was_asked_is_found(void **state)
 {
 	struct rdma_dev *dev = get();
@@ -506,6 +554,8 @@ int main(void)
 		TEST(a_pass_leaves_time_for_others_an_end_does_not),
 		TEST(only_receives_wake_a_group_that_waits_for_nothing_else),
 		TEST(what_a_response_holds_is_not_held_for_ever),
+		TEST(a_host_that_takes_nothing_does_not_wake_the_group_again_and_again),
+		TEST(a_host_that_takes_something_is_looked_at_later),
 		TEST(what_came_in_before_it_was_asked_is_found),
 		TEST(a_queue_that_has_told_is_asked_again),
 		TEST(the_channel_is_polled_until_the_device_ends),

@@ -55,6 +55,7 @@ static int dev_poll(struct rdma_dev *dev, int max_sends, int max_receives)
 {
 	int n = cq_poll(dev, &dev->sends, max_sends);
 
+	dev->taken += (uint32_t)n;
 	return n + cq_poll(dev, &dev->receives, max_receives);
 }
 
@@ -85,25 +86,35 @@ static bool cq_arm(struct rdma_cq *queue)
 /* Fires into a pass that does what it is for. */
 static void swept(struct nvmft_timer *timer)
 {
-	(void)timer;
+	rdma_container_of(timer, struct rdma_dev, sweep)->swept = true;
 }
 
 /*
  * That a host has taken a response sets free what it held, which most often nobody waits for: the host's next command
- * finds it, or the timer does. So a command costs one wake-up and not two.
+ * finds it, or the timer does. So a command costs one wake-up and not two. A host that has taken nothing by then may
+ * take nothing for long: that it does at last is worth a wake-up, to look again and again is not.
  */
+static bool sends_to_arm(struct rdma_dev *dev)
+{
+	if (dev->awaits)
+		return true;
+	if (!dev->signals || dev->sends.armed || dev->sweep.armed)
+		return false;
+	if (dev->swept && dev->taken == dev->taken_before)
+		return true;
+	dev->swept = false;
+	dev->taken_before = dev->taken;
+	nvmft_timer_arm(dev->rg->group, &dev->sweep, RDMA_SWEEP_MS * RDMA_NS_PER_MS, RDMA_SWEEP_MS * RDMA_NS_PER_MS);
+	return false;
+}
+
 int nvmft_rdma_dev_arm(struct rdma_dev *dev)
 {
-	bool ask = !dev->receives.armed || (dev->awaits && !dev->sends.armed);
+	bool sends = sends_to_arm(dev), ask = !dev->receives.armed || (sends && !dev->sends.armed);
 
-	if (!cq_arm(&dev->receives) || (dev->awaits && !cq_arm(&dev->sends)))
+	if (!cq_arm(&dev->receives) || (sends && !cq_arm(&dev->sends)))
 		return -EAGAIN;
-	if (ask && nvmft_rdma_dev_poll(dev) > 0)
-		return -EAGAIN;
-	if (dev->signals && !dev->sends.armed && !dev->sweep.armed)
-		nvmft_timer_arm(dev->rg->group, &dev->sweep, RDMA_SWEEP_MS * RDMA_NS_PER_MS,
-				RDMA_SWEEP_MS * RDMA_NS_PER_MS);
-	return 0;
+	return ask && nvmft_rdma_dev_poll(dev) > 0 ? -EAGAIN : 0;
 }
 
 static void wake_prep(struct nvmft_ring_op *op, struct io_uring_sqe *sqe)
