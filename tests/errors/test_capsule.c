@@ -157,11 +157,14 @@ static void test_padding_before_the_data(void **state)
 		memcpy(bytes + pdo, pattern, 512);
 		bytes[3] = (uint8_t)pdo;
 		put32(bytes + 4, pdo + 512u);
-		wire_send(pair.io, bytes, pdo + 512u);
-		assert_int_equal(wire_resp(pair.io, 9, NULL), 0);
+		/* Twice, as a header like the one before is known already. */
+		for (int i = 0; i < 2; i++) {
+			wire_send(pair.io, bytes, pdo + 512u);
+			assert_int_equal(wire_resp(pair.io, 9, NULL), 0);
+			world_read(world, 40, data, 512);
+			assert_memory_equal(data, pattern, 512);
+		}
 	}
-	world_read(world, 40, data, 512);
-	assert_memory_equal(data, pattern, 512);
 	pair_close(&pair);
 }
 

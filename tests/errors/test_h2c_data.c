@@ -409,9 +409,12 @@ static void test_bad_ddgst_in_a_capsule(void **state)
 	struct cmd cmd = cmd_write_in_capsule(9, 0, pattern, 4096);
 
 	memset(pattern, 0xaa, sizeof(pattern));
+	/* Twice, as a header like the one before is known already. */
 	cmd.bad_ddgst = true;
-	assert_int_equal(wire_do(pair.io, &cmd, NULL), STATUS_TRANSPORT_ERROR);
-	check_untouched(*state);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(wire_do(pair.io, &cmd, NULL), STATUS_TRANSPORT_ERROR);
+		check_untouched(*state);
+	}
 	cmd.bad_ddgst = false;
 	assert_int_equal(wire_do(pair.io, &cmd, NULL), 0);
 	pair_close(&pair);

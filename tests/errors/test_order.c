@@ -350,14 +350,26 @@ static void test_fused_halves_that_do_not_belong_together(void **state)
 	pair_close(&pair);
 }
 
+/* A response is on its way when the connection ends by a TermReq. */
+static void end_by_term_req(struct wire *io)
+{
+	struct cmd cmd = cmd_rw(0x02, 3, 0, 1, SGL_TRANSPORT);
+	uint8_t bytes[72 + 24];
+
+	cmd_bytes(io, &cmd, bytes);
+	memset(bytes + 72, 0, 24);
+	wire_header(bytes + 72, H2C_TERM, 0, 24, 0, 24);
+	wire_try_send(io, bytes, sizeof(bytes));
+}
+
 /* One half has its data and waits for the other, whose data never comes. */
-static void test_disconnect_while_half_of_a_fused_pair_waits(void **state)
+static void disconnect_with_half_a_fused_pair(struct world *world, bool by_term_req)
 {
 	static const uint8_t block[512];
 
 	for (int first = SGL_CAPSULE; first <= SGL_TRANSPORT; first++) {
 		for (int second = SGL_CAPSULE; second <= SGL_TRANSPORT; second++) {
-			struct pair pair = wire_pair(*state);
+			struct pair pair = wire_pair(world);
 			struct cmd cmds[2] = {cmd_rw(0x05, 1, 0, 1, first), cmd_rw(0x01, 2, 0, 1, second)};
 
 			for (int i = 0; i < 2; i++) {
@@ -370,10 +382,18 @@ static void test_disconnect_while_half_of_a_fused_pair_waits(void **state)
 				if (!capsule)
 					wire_r2t(pair.io, (uint16_t)(i + 1), sizeof(block));
 			}
+			if (by_term_req)
+				end_by_term_req(pair.io);
 			pair_close(&pair);
 		}
 	}
-	world_check_alive(*state);
+	world_check_alive(world);
+}
+
+static void test_disconnect_while_half_of_a_fused_pair_waits(void **state)
+{
+	disconnect_with_half_a_fused_pair(*state, false);
+	disconnect_with_half_a_fused_pair(*state, true);
 }
 
 /* A namespace goes while writes for it wait for their data. */
@@ -397,6 +417,111 @@ static void test_namespace_removed_with_transfers_open(void **state)
 	pair_close(&pair);
 }
 
+/* ---- the order of what the target sends ---- */
+
+static void add_cmd(uint8_t *bytes, size_t *len, const struct cmd *cmd)
+{
+	struct wire plain = {0};
+
+	*len += cmd_bytes(&plain, cmd, bytes + *len);
+}
+
+/* Commands in one segment are answered in their order, also when there is an R2T among the answers. */
+static void test_an_r2t_among_responses(void **state)
+{
+	struct pair pair = wire_pair(*state);
+	const struct cmd cmds[] = {cmd_rw(0x02, 1, 0, 1, SGL_TRANSPORT), cmd_rw(0x01, 2, 0, 1, SGL_TRANSPORT),
+				   cmd_rw(0x02, 3, 0, 1, SGL_TRANSPORT), cmd_make(0x00, 4, 1, SGL_NONE, 0)};
+	const uint8_t types[] = {C2H_DATA, RESP, R2T, C2H_DATA, RESP, RESP};
+	uint8_t bytes[sizeof(cmds)];
+	struct pdu pdu;
+	size_t len = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cmds); i++)
+		add_cmd(bytes, &len, &cmds[i]);
+	wire_send(pair.io, bytes, len);
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		wire_expect(pair.io, types[i], &pdu);
+	pair_close(&pair);
+}
+
+/* What was to be sent in the pass that finds a header at fault is not: the C2HTermReq comes next. */
+static void test_no_response_before_a_term_req(void **state)
+{
+	for (int with_data = 0; with_data < 2; with_data++) {
+		struct pair pair = wire_pair(*state);
+		struct cmd cmd = with_data ? cmd_rw(0x02, 1, 0, 8, SGL_TRANSPORT) : cmd_make(0x00, 1, 1, SGL_NONE, 0);
+		uint8_t bytes[256];
+		struct pdu pdu;
+		size_t len = 0;
+
+		add_cmd(bytes, &len, &cmd);
+		wire_header(bytes + len, R2T, 0, 24, 0, 24);
+		wire_send(pair.io, bytes, len + 24);
+		wire_expect(pair.io, C2H_TERM, &pdu);
+		pair_close(&pair);
+	}
+	world_check_alive(*state);
+}
+
+#define MANY 500u
+
+/* A read, a flush or a command that fails. */
+static struct cmd one_of_many(uint16_t cid)
+{
+	struct cmd cmd = cmd_rw(0x02, cid, cid, 1, SGL_TRANSPORT);
+
+	if (cid % 50 == 7)
+		return cmd_make(0x00, cid, 1, SGL_NONE, 0);
+	if (cid % 50 == 9)
+		cmd.sqe[0] = 0x7e;
+	return cmd;
+}
+
+static void expect_one_of_many(struct wire *io, uint16_t cid, bool no_flow_control)
+{
+	struct pdu pdu;
+
+	if (cid % 50 == 7 || cid % 50 == 9) {
+		assert_int_equal(wire_resp(io, cid, NULL), cid % 50 == 7 ? 0 : 1);
+		return;
+	}
+	wire_expect(io, C2H_DATA, &pdu);
+	assert_int_equal(get16(pdu.bytes + 8), cid);
+	assert_int_equal(pdu.data_len, WIRE_BLOCK);
+	assert_int_equal(pdu.data[0], (uint8_t)cid);
+	assert_int_equal(!(pdu.flags & F_SUCCESS), !no_flow_control);
+	if (!no_flow_control)
+		assert_int_equal(wire_resp(io, cid, NULL), 0);
+}
+
+/* More responses at once than fit into one message. */
+static void test_many_commands_in_one_segment(void **state)
+{
+	uint8_t *bytes = malloc(MANY * 72), block[WIRE_BLOCK];
+
+	assert_non_null(bytes);
+	for (int no_flow_control = 0; no_flow_control < 2; no_flow_control++) {
+		struct wire *admin = wire_admin(*state), *io = wire_io(admin, 1, MANY, no_flow_control);
+		size_t len = 0;
+
+		for (uint16_t cid = 0; cid < MANY; cid++) {
+			struct cmd cmd = cmd_write_in_capsule(cid, cid, block, sizeof(block));
+
+			memset(block, (uint8_t)cid, sizeof(block));
+			assert_int_equal(wire_do(io, &cmd, NULL), 0);
+			cmd = one_of_many(cid);
+			add_cmd(bytes, &len, &cmd);
+		}
+		wire_send(io, bytes, len);
+		for (uint16_t cid = 0; cid < MANY; cid++)
+			expect_one_of_many(io, cid, no_flow_control);
+		wire_close(io);
+		wire_close(admin);
+	}
+	free(bytes);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
@@ -416,6 +541,9 @@ int main(void)
 		T(test_fused_halves_that_do_not_belong_together),
 		T(test_disconnect_while_half_of_a_fused_pair_waits),
 		T(test_namespace_removed_with_transfers_open),
+		T(test_an_r2t_among_responses),
+		T(test_no_response_before_a_term_req),
+		T(test_many_commands_in_one_segment),
 	};
 
 	return cmocka_run_group_tests_name("order", tests, NULL, NULL);

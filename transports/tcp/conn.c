@@ -24,6 +24,7 @@ void nvmft_tcp_conn_dead(struct tcp_conn *conn, const struct tcp_error *err, con
 
 	if (conn->state == TCP_CONN_CLOSING || (err && conn->state != TCP_CONN_OPEN))
 		return;
+	conn->room = 0;
 	if (err) {
 		nvmft_queue_terminated(conn->queue, err->what);
 		conn->state = TCP_CONN_TERMINATING;

@@ -85,12 +85,6 @@ static bool shape_digested(const struct tcp_hdr *hdr, const struct tcp_params *p
 	return true;
 }
 
-/* A common header as a number, which costs less to make than a structure of bytes. */
-static uint64_t header(uint8_t type, uint8_t flags, uint8_t hlen, uint8_t pdo, uint64_t plen)
-{
-	return type | (uint32_t)flags << 8 | (uint32_t)hlen << 16 | (uint32_t)pdo << 24 | plen << 32;
-}
-
 void nvmft_tcp_agree(struct tcp_params *params, uint8_t hpda, bool hdgst, bool ddgst)
 {
 	uint32_t align = (hpda + 1u) * 4u;
@@ -100,10 +94,11 @@ void nvmft_tcp_agree(struct tcp_params *params, uint8_t hpda, bool hdgst, bool d
 	params->hdgst = hdgst;
 	params->ddgst = ddgst;
 	params->c2h_pdo = (uint8_t)((header_len + align - 1) / align * align);
+	params->plain = !ddgst && params->c2h_pdo == sizeof(struct tcp_data);
 	params->c2h_hdr =
-		header(TCP_PDU_C2H_DATA,
-		       (uint8_t)(TCP_PDU_F_LAST | (hdgst ? TCP_PDU_F_HDGST : 0) | (ddgst ? TCP_PDU_F_DDGST : 0)),
-		       sizeof(struct tcp_data), params->c2h_pdo, params->c2h_pdo + (ddgst ? TCP_DIGEST_LEN : 0));
+		tcp_header(TCP_PDU_C2H_DATA,
+			   (uint8_t)(TCP_PDU_F_LAST | (hdgst ? TCP_PDU_F_HDGST : 0) | (ddgst ? TCP_PDU_F_DDGST : 0)),
+			   sizeof(struct tcp_data), params->c2h_pdo, params->c2h_pdo + (ddgst ? TCP_DIGEST_LEN : 0));
 }
 
 bool nvmft_tcp_parse_header(const uint8_t *bytes, const struct tcp_params *params, struct tcp_shape *shape,
@@ -156,23 +151,10 @@ bool nvmft_tcp_parse_h2c_data(const uint8_t *bytes, const struct tcp_shape *shap
 	return true;
 }
 
-/*
- * SGL1 as an offset into the capsule (data block, sub type 1) describes where in the capsule's data area the command's
- * data is; any other descriptor describes nothing in the capsule.
- */
 bool nvmft_tcp_check_capsule(const uint8_t *bytes, const struct tcp_shape *shape, struct tcp_error *err)
 {
-	const uint8_t *sgl1 = bytes + offsetof(struct tcp_capsule_cmd, sqe.dptr);
-	uint64_t offset;
-	uint32_t length;
-
-	memcpy(&offset, sgl1, sizeof(offset));
-	memcpy(&length, sgl1 + 8, sizeof(length));
-	offset = le64toh(offset);
-	length = le32toh(length);
-	if (sgl1[15] != 0x01 || offset > UINT32_MAX || shape->data_len > offset + length)
-		return bad_field(err, FIELD(tcp_hdr, plen), "capsule longer than its command describes");
-	return true;
+	return tcp_capsule_describes(bytes, shape->data_len) ||
+	       bad_field(err, FIELD(tcp_hdr, plen), "capsule longer than its command describes");
 }
 
 bool nvmft_tcp_check_h2c_data(const struct tcp_h2c_data *data, const struct tcp_transfer *transfer,
@@ -205,7 +187,7 @@ bool nvmft_tcp_check_hdgst(const uint8_t *bytes, size_t hlen, struct tcp_error *
 
 static void put_header(uint8_t *out, uint8_t type, uint8_t flags, uint8_t hlen, uint8_t pdo, uint64_t plen)
 {
-	uint64_t hdr = htole64(header(type, flags, hlen, pdo, plen));
+	uint64_t hdr = htole64(tcp_header(type, flags, hlen, pdo, plen));
 
 	memcpy(out, &hdr, sizeof(hdr));
 }
@@ -264,8 +246,7 @@ size_t nvmft_tcp_build_resp(uint8_t *out, const struct tcp_params *params, const
 {
 	const uint8_t hlen = sizeof(struct tcp_capsule_resp);
 
-	put_header(out, TCP_PDU_CAPSULE_RESP, hdgst_flag(params), hlen, 0, hlen + hdgst_len(params));
-	memcpy(out + sizeof(struct tcp_hdr), cqe, sizeof(*cqe));
+	tcp_put_resp(out, tcp_header(TCP_PDU_CAPSULE_RESP, hdgst_flag(params), hlen, 0, hlen + hdgst_len(params)), cqe);
 	return append_hdgst(out, hlen, params);
 }
 
@@ -285,17 +266,8 @@ size_t nvmft_tcp_build_r2t(uint8_t *out, const struct tcp_params *params, uint16
 size_t nvmft_tcp_build_c2h_data(uint8_t *out, const struct tcp_params *params, uint16_t cid, uint32_t length,
 				bool success)
 {
-	const uint64_t pdu[3] = {
-		htole64(params->c2h_hdr + ((uint64_t)length << 32) + (success ? TCP_PDU_F_SUCCESS << 8 : 0)),
-		htole64(le16toh(cid)), /* TTAG and DATAO are 0 */
-		htole64(length),
-	};
-	size_t header_len;
+	size_t header_len = append_hdgst(out, tcp_put_c2h_data(out, params, cid, length, success), params);
 
-	memcpy(out, pdu, sizeof(pdu));
-	if (params->c2h_pdo == sizeof(pdu))
-		return sizeof(pdu);
-	header_len = append_hdgst(out, sizeof(pdu), params);
 	memset(out + header_len, 0, params->c2h_pdo - header_len);
 	return params->c2h_pdo;
 }

@@ -7,9 +7,11 @@
  * checked values and values into bytes. They neither log, send nor close.
  */
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <nvmft/provider/request.h>
 
@@ -133,6 +135,7 @@ _Static_assert(offsetof(struct tcp_r2t, r2tl) == 16, "R2T: R2TL");
 struct tcp_params {
 	bool ready; /* ICReq was answered */
 	bool hdgst, ddgst;
+	bool plain; /* what the controller sends has neither digests nor padding */
 	uint8_t cpda;
 	uint8_t c2h_pdo;  /* PDO of C2HData, as HPDA and the header digest want it */
 	uint64_t c2h_hdr; /* common header of C2HData without its data's length, as a number */
@@ -188,6 +191,22 @@ bool nvmft_tcp_parse_h2c_data(const uint8_t *bytes, const struct tcp_shape *shap
 /* A capsule's data must not be longer than its SGL describes. @bytes as above. */
 bool nvmft_tcp_check_capsule(const uint8_t *bytes, const struct tcp_shape *shape, struct tcp_error *err);
 
+/*
+ * SGL1 as an offset into the capsule (data block, sub type 1) describes where in the capsule's data area the command's
+ * data is; any other descriptor describes nothing in the capsule.
+ */
+static inline bool tcp_capsule_describes(const uint8_t *bytes, uint32_t data_len)
+{
+	const uint8_t *sgl1 = bytes + offsetof(struct tcp_capsule_cmd, sqe.dptr);
+	uint64_t offset;
+	uint32_t length;
+
+	memcpy(&offset, sgl1, sizeof(offset));
+	memcpy(&length, sgl1 + 8, sizeof(length));
+	offset = le64toh(offset);
+	return sgl1[15] == 0x01 && offset <= UINT32_MAX && data_len <= offset + le32toh(length);
+}
+
 /* H2CData against the transfer that its TTAG names. @transfer: NULL when it names none. */
 bool nvmft_tcp_check_h2c_data(const struct tcp_h2c_data *data, const struct tcp_transfer *transfer,
 			      struct tcp_error *err);
@@ -200,12 +219,46 @@ bool nvmft_tcp_check_hdgst(const uint8_t *bytes, size_t hlen, struct tcp_error *
  * For C2HData the padding up to PDO is included, but not the data.
  */
 #define TCP_BUILD_MAX (TCP_HEADER_MAX + 24u)
+
+/* A common header as a number, which costs less to make than a structure of bytes. */
+static inline uint64_t tcp_header(uint8_t type, uint8_t flags, uint8_t hlen, uint8_t pdo, uint64_t plen)
+{
+	return type | (uint32_t)flags << 8 | (uint32_t)hlen << 16 | (uint32_t)pdo << 24 | plen << 32;
+}
+
+/* That of a CapsuleResp on a plain connection. */
+#define TCP_HEADER_RESP \
+	tcp_header(TCP_PDU_CAPSULE_RESP, 0, sizeof(struct tcp_capsule_resp), 0, sizeof(struct tcp_capsule_resp))
+
 size_t nvmft_tcp_build_icresp(uint8_t *out, const struct tcp_params *params);
 size_t nvmft_tcp_build_term_req(uint8_t *out, const struct tcp_error *err, const uint8_t *pdu, size_t pdu_len);
-size_t nvmft_tcp_build_resp(uint8_t *out, const struct tcp_params *params, const struct nvmft_cqe *cqe);
 size_t nvmft_tcp_build_r2t(uint8_t *out, const struct tcp_params *params, uint16_t cid, uint16_t ttag, uint32_t length);
+
+size_t nvmft_tcp_build_resp(uint8_t *out, const struct tcp_params *params, const struct nvmft_cqe *cqe);
 size_t nvmft_tcp_build_c2h_data(uint8_t *out, const struct tcp_params *params, uint16_t cid, uint32_t length,
 				bool success);
+
+/* What these two begin with, which is all of it on a plain connection. */
+static inline size_t tcp_put_resp(uint8_t *out, uint64_t header, const struct nvmft_cqe *cqe)
+{
+	header = htole64(header);
+	memcpy(out, &header, sizeof(header));
+	memcpy(out + sizeof(header), cqe, sizeof(*cqe));
+	return sizeof(struct tcp_capsule_resp);
+}
+
+static inline size_t tcp_put_c2h_data(uint8_t *out, const struct tcp_params *params, uint16_t cid, uint32_t length,
+				      bool success)
+{
+	uint64_t header = htole64(params->c2h_hdr + ((uint64_t)length << 32) + (success ? TCP_PDU_F_SUCCESS << 8 : 0));
+	uint64_t which = htole64(le16toh(cid)); /* TTAG and DATAO are 0 */
+	uint64_t datal = htole64(length);
+
+	memcpy(out, &header, sizeof(header));
+	memcpy(out + 8, &which, sizeof(which));
+	memcpy(out + 16, &datal, sizeof(datal));
+	return sizeof(struct tcp_data);
+}
 
 /* digest.c: CRC32C. Start with TCP_CRC_INIT, finish with nvmft_tcp_crc_final(), which gives the value as it is sent. */
 #define TCP_CRC_INIT 0xffffffffu

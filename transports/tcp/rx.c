@@ -21,10 +21,16 @@ static size_t min_size(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* Parsing waits for buffers of a command, or for the peer to read its responses. */
-bool nvmft_tcp_rx_stopped(const struct tcp_conn *conn)
+/* Parsing waits for the peer to read its responses. */
+static bool unread(const struct tcp_conn *conn)
 {
-	return conn->rx.wait || conn->tx_unsent > TCP_TX_MAX_UNSENT || conn->tx_bytes > TCP_TX_MAX_BYTES;
+	return conn->tx_unsent > TCP_TX_MAX_UNSENT || conn->tx_bytes > TCP_TX_MAX_BYTES;
+}
+
+/* Or for buffers of a command. */
+static bool stopped(const struct tcp_conn *conn)
+{
+	return conn->rx.wait || unread(conn);
 }
 
 static void icreq(struct tcp_conn *conn, const uint8_t *pdu)
@@ -39,7 +45,7 @@ static void icreq(struct tcp_conn *conn, const uint8_t *pdu)
 	}
 	nvmft_tcp_agree(&conn->params, icreq.hpda, (icreq.digest & TCP_IC_HDGST) && !opts->no_hdgst,
 			(icreq.digest & TCP_IC_DDGST) && !opts->no_ddgst);
-	conn->rx.memo = false;
+	nvmft_tcp_rx_forget_shape(conn);
 	/* A digest is computed before the data is sent: lent pages could change in between. */
 	nvmft_queue_accept_lent(conn->queue, !conn->params.ddgst);
 	conn->send_icresp = true;
@@ -47,7 +53,7 @@ static void icreq(struct tcp_conn *conn, const uint8_t *pdu)
 }
 
 /* No request object for a capsule. */
-static void capsule_refused(struct tcp_conn *conn, const uint8_t *pdu, int error)
+static __attribute__((noinline)) void capsule_refused(struct tcp_conn *conn, const uint8_t *pdu, int error)
 {
 	struct tcp_error err = {.fes = TCP_FES_SEQUENCE, .what = "more commands than the queue has entries"};
 
@@ -57,40 +63,46 @@ static void capsule_refused(struct tcp_conn *conn, const uint8_t *pdu, int error
 		nvmft_tcp_conn_dead(conn, NULL, NULL, 0);
 }
 
-static void capsule(struct tcp_conn *conn, const uint8_t *pdu)
+/* A capsule's data is longer than its SGL describes. */
+static __attribute__((noinline)) void capsule_too_long(struct tcp_conn *conn, const uint8_t *pdu)
 {
-	struct tcp_rx *rx = &conn->rx;
-	struct nvmft_request *request;
 	struct tcp_error err;
-	struct tcp_req *treq;
-	bool wanted;
-	int error = 0;
 
-	if (rx->shape.data_len > 0 && !nvmft_tcp_check_capsule(pdu, &rx->shape, &err)) {
+	if (!nvmft_tcp_check_capsule(pdu, &conn->rx.shape, &err))
 		nvmft_tcp_conn_dead(conn, &err, pdu, sizeof(struct tcp_capsule_cmd));
-		return;
+}
+
+/* A CapsuleCmd. Returns how much was taken of its data, @len bytes of which have arrived at @data. */
+static size_t capsule(struct tcp_conn *conn, const uint8_t *pdu, const uint8_t *data, size_t len)
+{
+	const uint32_t data_len = conn->rx.shape.data_len;
+	struct nvmft_request *request;
+	struct tcp_req *treq;
+	int error = 0;
+	bool good;
+
+	if (data_len > 0 && unlikely(!tcp_capsule_describes(pdu, data_len))) {
+		capsule_too_long(conn, pdu);
+		return 0;
 	}
 	request = nvmft_request_get(conn->queue, &error);
-	if (!request) {
+	if (unlikely(!request)) {
 		capsule_refused(conn, pdu, error);
-		return;
+		return 0;
 	}
 	treq = tcp_req_of(request);
 	treq->conn = conn;
 	treq->request = request;
 	treq->where = TCP_REQ_CORE;
+	treq->kind = TCP_TX_RESPONSE;
 	treq->ddgst_bad = false;
+	treq->header_sent = false;
 	treq->received = 0;
+	treq->next_iov = 0;
 	memcpy(&request->sqe, pdu + offsetof(struct tcp_capsule_cmd, sqe), sizeof(request->sqe));
-	request->in_capsule_len = rx->shape.data_len;
-	wanted = nvmft_request_start(request) && rx->shape.data_len > 0 && request->dir == NVMFT_DIR_FROM_HOST &&
-		 request->sgl == NVMFT_SGL_IN_CAPSULE;
-	if (wanted) {
-		nvmft_tcp_payload_begin(conn, request, request->sgl_offset, request->data_len, 0);
-		rx->wait = treq->where != TCP_REQ_CAPSULE;
-	} else if (rx->shape.data_len > 0) {
-		nvmft_tcp_payload_begin(conn, NULL, 0, 0, 0);
-	}
+	request->in_capsule_len = data_len;
+	good = nvmft_request_start(request);
+	return data_len > 0 ? nvmft_tcp_payload_of_capsule(conn, good ? request : NULL, data, len) : 0;
 }
 
 static void h2c_data(struct tcp_conn *conn, const uint8_t *pdu)
@@ -137,7 +149,8 @@ static void header_done(struct tcp_conn *conn, const uint8_t *pdu)
 	}
 	switch (rx->shape.type) {
 	case TCP_PDU_CAPSULE_CMD:
-		capsule(conn, pdu);
+		/* What has arrived of its data is not looked for: nearly always capsule_bytes() finds the whole. */
+		(void)capsule(conn, pdu, NULL, 0);
 		break;
 	case TCP_PDU_H2C_DATA:
 		h2c_data(conn, pdu);
@@ -171,20 +184,25 @@ static bool shape(struct tcp_conn *conn, const uint8_t *p)
 	rx->shaped = rx->memo && bytes == rx->shape_of;
 	if (rx->shaped)
 		return true;
+	nvmft_tcp_rx_forget_shape(conn);
 	rx->shaped = nvmft_tcp_parse_header(p, &conn->params, &rx->shape, &err);
-	rx->memo = rx->shaped;
-	rx->shape_of = bytes;
-	if (!rx->shaped)
+	if (!rx->shaped) {
 		nvmft_tcp_conn_dead(conn, &err, p, sizeof(struct tcp_hdr));
-	return rx->shaped;
+		return false;
+	}
+	rx->memo = true;
+	rx->shape_of = bytes;
+	if (rx->shape.type == TCP_PDU_CAPSULE_CMD && !rx->shape.hdgst)
+		rx->capsule_len = rx->shape.header_len;
+	return true;
 }
 
-static size_t header_bytes(struct tcp_conn *conn, const uint8_t *p, size_t len)
+static __attribute__((noinline)) size_t any_header_bytes(struct tcp_conn *conn, const uint8_t *p, size_t len)
 {
 	struct tcp_rx *rx = &conn->rx;
 	size_t n = 0;
 
-	/* Nearly always the header is there as a whole, and is parsed where it lies. */
+	/* If the header is there as a whole, it is parsed where it lies. */
 	if (rx->have == 0 && len >= sizeof(struct tcp_hdr)) {
 		if (!shape(conn, p))
 			return len;
@@ -205,6 +223,17 @@ static size_t header_bytes(struct tcp_conn *conn, const uint8_t *p, size_t len)
 	if (rx->have == rx->shape.header_len)
 		header_done(conn, rx->stash);
 	return n;
+}
+
+/* Nearly always a whole CapsuleCmd like the one before. */
+static size_t header_bytes(struct tcp_conn *conn, const uint8_t *p, size_t len)
+{
+	const size_t hlen = sizeof(struct tcp_capsule_cmd);
+
+	if (likely(conn->rx.have == 0 && len >= conn->rx.capsule_len &&
+		   memcmp(p, &conn->rx.shape_of, sizeof(struct tcp_hdr)) == 0))
+		return hlen + capsule(conn, p, p + hlen, len - hlen);
+	return any_header_bytes(conn, p, len);
 }
 
 static size_t pad_bytes(struct tcp_conn *conn, size_t len)
@@ -234,30 +263,39 @@ static size_t ddgst_bytes(struct tcp_conn *conn, const uint8_t *p, size_t len)
 	return n;
 }
 
+static __attribute__((noinline)) size_t payload_bytes(struct tcp_conn *conn, const uint8_t *p, size_t len)
+{
+	switch (conn->rx.state) {
+	case TCP_RX_DATA:
+		return nvmft_tcp_payload_bytes(conn, p, len);
+	case TCP_RX_PAD:
+		return pad_bytes(conn, len);
+	default:
+		return ddgst_bytes(conn, p, len);
+	}
+}
+
 /* Returns the number of bytes dealt with: all, unless parsing had to stop. */
 static size_t parse(struct tcp_conn *conn, const uint8_t *p, size_t len)
 {
-	struct tcp_rx *rx = &conn->rx;
-	size_t done = 0;
+	const uint8_t *at = p, *end = p + len;
 
-	while (done < len && tcp_conn_open(conn) && !nvmft_tcp_rx_stopped(conn)) {
-		if (rx->state == TCP_RX_HEADER)
-			done += header_bytes(conn, p + done, len - done);
-		else if (rx->state == TCP_RX_DATA)
-			done += nvmft_tcp_payload_bytes(conn, p + done, len - done);
-		else if (rx->state == TCP_RX_PAD)
-			done += pad_bytes(conn, len - done);
+	while (at < end && tcp_conn_open(conn) && !unread(conn)) {
+		if (likely(conn->rx.state == TCP_RX_HEADER))
+			at += header_bytes(conn, at, (size_t)(end - at));
+		else if (!conn->rx.wait)
+			at += payload_bytes(conn, at, (size_t)(end - at));
 		else
-			done += ddgst_bytes(conn, p + done, len - done);
+			break;
 	}
-	return done;
+	return (size_t)(at - p);
 }
 
 /*
  * Parsing stopped in the middle of a buffer. The group's buffers are few and must go back, so the rest is copied to
  * memory of its own: at most TCP_RX_BUF_SIZE, and nothing more is received until it is parsed.
  */
-static void keep(struct tcp_conn *conn, const uint8_t *p, size_t len)
+static __attribute__((noinline)) void keep(struct tcp_conn *conn, const uint8_t *p, size_t len)
 {
 	struct tcp_rx *rx = &conn->rx;
 
@@ -281,7 +319,7 @@ void nvmft_tcp_rx_resume(struct tcp_conn *conn)
 {
 	struct tcp_rx *rx = &conn->rx;
 
-	if (!tcp_conn_open(conn) || nvmft_tcp_rx_stopped(conn))
+	if (!tcp_conn_open(conn) || stopped(conn))
 		return;
 	if (rx->watch == TCP_RX_WATCH_ON) {
 		rx->watch = TCP_RX_WATCH_ENDING;
@@ -324,18 +362,16 @@ static void received(struct tcp_conn *conn, int res, const uint8_t *buf)
 		keep(conn, buf + done, len - done);
 }
 
-static void rx_result(struct tcp_conn *conn, int res, const uint8_t *buf)
+static __attribute__((noinline)) void rx_nothing(struct tcp_conn *conn, int res)
 {
-	if (res > 0 && tcp_conn_open(conn))
-		received(conn, res, buf);
-	else if (res == -ENOBUFS)
+	if (res == -ENOBUFS)
 		add_bufs(conn->tg);
 	else if (res <= 0 && res != -EAGAIN && res != -EINTR)
 		nvmft_tcp_conn_dead(conn, NULL, NULL, 0);
 }
 
 /* The watch for the peer's end is over: it is gone, or receiving goes on. */
-static void watch_over(struct tcp_conn *conn, int res)
+static __attribute__((noinline)) void watch_over(struct tcp_conn *conn, int res)
 {
 	conn->rx.watch = TCP_RX_WATCH_OFF;
 	if (res > 0)
@@ -353,14 +389,17 @@ static void rx_complete(struct nvmft_ring_op *op, int res, unsigned int flags)
 	if (flags & IORING_CQE_F_BUFFER)
 		buf = tg->bufs + (size_t)bid * TCP_RX_BUF_SIZE;
 	conn->rx.more = flags & IORING_CQE_F_SOCK_NONEMPTY;
-	if (conn->rx.watch != TCP_RX_WATCH_OFF)
+	if (unlikely(conn->rx.watch != TCP_RX_WATCH_OFF))
 		watch_over(conn, res);
+	else if (likely(res > 0 && tcp_conn_open(conn)))
+		received(conn, res, buf);
 	else if (conn->state != TCP_CONN_CLOSING)
-		rx_result(conn, res, buf);
+		rx_nothing(conn, res);
 	if (buf)
 		give_back(tg, bid);
-	nvmft_tcp_rx_arm(conn);
-	if (conn->state == TCP_CONN_CLOSING)
+	if (likely(conn->state != TCP_CONN_CLOSING))
+		nvmft_tcp_rx_arm(conn);
+	else
 		nvmft_tcp_conn_op_over(conn);
 }
 
@@ -391,7 +430,7 @@ void nvmft_tcp_rx_arm(struct tcp_conn *conn)
 {
 	if (conn->state == TCP_CONN_CLOSING || nvmft_ring_started(&conn->rx_op))
 		return;
-	if (tcp_conn_open(conn) && (conn->rx.kept || nvmft_tcp_rx_stopped(conn)))
+	if (tcp_conn_open(conn) && (conn->rx.kept || stopped(conn)))
 		conn->rx.watch = TCP_RX_WATCH_ON;
 	nvmft_ring_start(conn->tg->group, &conn->rx_op);
 }
@@ -400,6 +439,7 @@ void nvmft_tcp_rx_init(struct tcp_conn *conn)
 {
 	conn->rx_op.prep = rx_prep;
 	conn->rx_op.complete = rx_complete;
+	nvmft_tcp_rx_forget_shape(conn);
 	/* A host speaks first, and often has spoken before its connection was accepted. */
 	conn->rx.more = true;
 }

@@ -51,7 +51,7 @@ static void fetch(struct nvmft_request *request)
 
 	/* On a connection that is not open it only waits to be released. */
 	if (request->sgl != NVMFT_SGL_IN_CAPSULE || !tcp_conn_open(conn)) {
-		nvmft_tcp_tx_queue(conn, request, TCP_TX_R2T);
+		nvmft_tcp_tx_r2t(conn, request);
 		return;
 	}
 	treq->where = TCP_REQ_CAPSULE;
@@ -59,18 +59,6 @@ static void fetch(struct nvmft_request *request)
 		conn->rx.wait = false;
 		nvmft_tcp_conn_dirty(conn);
 	}
-}
-
-static void respond(struct nvmft_request *request)
-{
-	struct tcp_conn *conn = tcp_req_of(request)->conn;
-
-	/* It was aborted while its in-capsule data waited for buffers: the data is dropped. */
-	if (conn->rx.req == request) {
-		conn->rx.req = NULL;
-		conn->rx.wait = false;
-	}
-	nvmft_tcp_tx_queue(conn, request, TCP_TX_RESPONSE);
 }
 
 /* As long as the R2T is not sent nobody else knows of the transfer. */
@@ -96,7 +84,7 @@ static void queue_live(struct nvmft_queue *queue)
 {
 	struct tcp_conn *conn = tcp_conn_of(queue);
 
-	conn->rx.memo = false;
+	nvmft_tcp_rx_forget_shape(conn);
 	conn->success_ok = nvmft_queue_sqhd_disabled(queue);
 	if (!nvmft_queue_admin(queue))
 		conn->params.max_in_capsule = conn->port->in_capsule_size;
@@ -132,7 +120,7 @@ static const struct nvmft_transport_ops tcp_ops = {
 	.group_flush = group_flush,
 	.group_arm = group_arm,
 	.fetch = fetch,
-	.respond = respond,
+	.respond = nvmft_tcp_tx_respond,
 	.fetch_abort = fetch_abort,
 	.queue_close = queue_close,
 	.queue_live = queue_live,

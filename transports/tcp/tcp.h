@@ -16,6 +16,8 @@
 #include "pdu.h"
 #include "ttag.h"
 
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
 #define tcp_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #define TCP_NS_PER_MS UINT64_C(1000000)
@@ -26,8 +28,9 @@
 /* Payload beyond what has arrived, from which a receive of its own straight into the command's buffer pays. */
 #define TCP_RX_DIRECT_MIN 4096u
 /*
- * Size of a group's receive buffers, and how many there may be: with this many connections receiving at once. A buffer holds
- * what a deep queue sends at a time, 60 writes of 4 KiB: each receive costs a send of its responses, which is what is dear.
+ * Size of a group's receive buffers, and how many there may be: with this many connections receiving at once. A buffer
+ * holds what a deep queue sends at a time, 60 writes of 4 KiB: each receive costs a send of its responses, which is
+ * what is dear.
  */
 #define TCP_RX_BUF_SIZE (256u * 1024)
 #define TCP_RX_BUFS_MAX 64u
@@ -39,6 +42,8 @@
  */
 #define TCP_RX_BULK (64u * 1024)
 #define TCP_RX_BULK_RECV 4096u
+/* More than ever arrives. */
+#define TCP_RX_NO_CAPSULE UINT32_MAX
 
 /*
  * A peer that does not read its responses is not read from either: above this many unsent responses or bytes. Both are
@@ -47,7 +52,8 @@
 #define TCP_TX_MAX_UNSENT 1024u
 #define TCP_TX_MAX_BYTES (16u * 1024 * 1024)
 
-#define TCP_TX_IOVS 256u
+/* Enough for a header and data each of 128 reads and more at a time: each send costs, and wakes the peer. */
+#define TCP_TX_IOVS 512u
 #define TCP_TX_SCRATCH 8192u
 /* Data bytes of one send: enough to fill a socket's buffer; beyond that buffers are better freed in between. */
 #define TCP_TX_BATCH_BYTES (1024u * 1024)
@@ -99,7 +105,7 @@ enum tcp_req_where {
 	TCP_REQ_CORE,    /* not the transport's */
 	TCP_REQ_CAPSULE, /* conn->rx.req: its data is in the capsule that is being received */
 	TCP_REQ_R2T,     /* in conn->ttags */
-	TCP_REQ_TX,      /* in conn->txq or in a batch */
+	TCP_REQ_TX,      /* its R2T is in conn->txq */
 };
 
 enum tcp_tx_kind {
@@ -113,14 +119,13 @@ struct tcp_req {
 	struct nvmft_request *request;
 	STAILQ_ENTRY(tcp_req) link;
 	uint8_t where; /* enum tcp_req_where */
-	uint8_t kind;  /* enum tcp_tx_kind */
+	uint8_t kind;  /* enum tcp_tx_kind, in conn->txq */
 	bool ddgst_bad;
-	bool header_sent; /* of C2HData */
-	uint16_t ttag;
+	bool header_sent;  /* of C2HData */
 	uint32_t received; /* of the R2T's data */
 	uint32_t next_iov; /* of response data */
-	uint32_t tx_bytes; /* of response data; 0: only a completion entry is sent */
 	uint32_t ddgst;    /* of response data, as sent */
+	uint16_t ttag;
 };
 STAILQ_HEAD(tcp_req_list, tcp_req);
 
@@ -153,9 +158,11 @@ struct tcp_rx {
 	bool wait;     /* in-capsule data whose command has no buffers yet */
 	bool direct;   /* the receive in progress goes to the command's buffer */
 	bool more;     /* the socket had more than the last receive took */
-	struct tcp_shape shape;
-	uint64_t shape_of; /* the 8 bytes that @shape was made from, if @memo */
 	bool memo;
+	uint64_t shape_of;    /* the 8 bytes that @shape was made from, if @memo */
+	uint32_t capsule_len; /* of the header, if they are those of a CapsuleCmd without digest, else TCP_RX_NO_CAPSULE
+			       */
+	struct tcp_shape shape;
 	uint32_t left; /* bytes of padding or data to come */
 	uint32_t lead; /* of data: those in front of what the command wants */
 	uint32_t sink; /* of data: those that the command wants */
@@ -184,11 +191,14 @@ struct tcp_conn {
 	struct tcp_params params;
 	struct nvmft_ring_op rx_op, tx_op;
 	TAILQ_ENTRY(tcp_conn) link; /* group's dirty or starved */
-	struct tcp_req_list txq;
-	struct tx_batch *batch; /* being sent */
-	uint32_t tx_unsent;     /* responses in txq and batch */
-	uint64_t tx_bytes;      /* of data in them */
-	uint64_t bulk_bytes;    /* of large transfers, asked for and not received */
+	uint32_t room; /* plain responses that find room in @next without further ado; 0: respond_any() has to look */
+	struct tx_batch *next;     /* to be sent when @batch is */
+	struct tcp_req_list txq;   /* what goes behind them: no room, or R2Ts */
+	struct tcp_req_list spent; /* their responses are in @next as a whole: to be released in this pass */
+	struct tx_batch *batch;    /* being sent */
+	uint32_t tx_unsent;        /* responses in all of them */
+	uint64_t tx_bytes;         /* of data in them */
+	uint64_t bulk_bytes;       /* of large transfers, asked for and not received */
 	struct tcp_ttags ttags;
 	struct tcp_error term;
 	uint32_t term_pdu_len; /* of the offending header, in rx.stash */
@@ -229,14 +239,34 @@ void nvmft_tcp_conn_op_over(struct tcp_conn *conn); /* a ring operation of a con
 void nvmft_tcp_rx_init(struct tcp_conn *conn);
 void nvmft_tcp_rx_arm(struct tcp_conn *conn);
 void nvmft_tcp_rx_resume(struct tcp_conn *conn); /* parse what is kept, if whatever stopped it is over */
-bool nvmft_tcp_rx_stopped(const struct tcp_conn *conn);
 void nvmft_tcp_rx_fini(struct tcp_conn *conn);
 int nvmft_tcp_rx_group_init(struct tcp_group *tg);
 void nvmft_tcp_rx_group_fini(struct tcp_group *tg);
 
+/* The command whose in-capsule data waits for buffers was aborted: the data is dropped. */
+static inline void nvmft_tcp_rx_drop(struct tcp_conn *conn)
+{
+	conn->rx.req = NULL;
+	conn->rx.wait = false;
+}
+
+/* Parsing waits, or may begin again: nvmft_tcp_rx_resume() is to look. */
+static inline bool nvmft_tcp_rx_halted(const struct tcp_conn *conn)
+{
+	return conn->rx.kept || conn->rx.watch != TCP_RX_WATCH_OFF;
+}
+
+/* The parameters have changed, and with them what the next header means. */
+static inline void nvmft_tcp_rx_forget_shape(struct tcp_conn *conn)
+{
+	conn->rx.memo = false;
+	conn->rx.capsule_len = TCP_RX_NO_CAPSULE;
+}
+
 /* payload.c: data of capsules and H2CData on its way to a command */
 void nvmft_tcp_payload_begin(struct tcp_conn *conn, struct nvmft_request *request, uint32_t lead, uint32_t sink,
 			     uint32_t at);
+size_t nvmft_tcp_payload_of_capsule(struct tcp_conn *conn, struct nvmft_request *request, const uint8_t *p, size_t len);
 size_t nvmft_tcp_payload_bytes(struct tcp_conn *conn, const uint8_t *p, size_t len);
 struct iovec nvmft_tcp_payload_room(struct tcp_conn *conn);
 void nvmft_tcp_payload_landed(struct tcp_conn *conn, size_t len);
@@ -244,7 +274,8 @@ void nvmft_tcp_payload_ddgst(struct tcp_conn *conn, uint32_t received);
 
 /* tx.c */
 void nvmft_tcp_tx_init(struct tcp_conn *conn);
-void nvmft_tcp_tx_queue(struct tcp_conn *conn, struct nvmft_request *request, enum tcp_tx_kind kind);
+void nvmft_tcp_tx_respond(struct nvmft_request *request);
+void nvmft_tcp_tx_r2t(struct tcp_conn *conn, struct nvmft_request *request);
 void nvmft_tcp_bulk_done(struct tcp_conn *conn, const struct nvmft_request *request, uint32_t len);
 void nvmft_tcp_tx_flush(struct tcp_conn *conn);
 void nvmft_tcp_tx_release_all(struct tcp_conn *conn);
