@@ -342,10 +342,10 @@ static void give_back(struct tcp_group *tg, unsigned int bid)
 	io_uring_buf_ring_advance(tg->buf_ring, 1);
 }
 
-/* Only as many buffers circulate as connections need at once, so that they stay in the cache. */
-static void add_bufs(struct tcp_group *tg)
+/* The kernel takes them in turn, so only as many circulate as connections have needed at once: for the cache. */
+static void add_buf(struct tcp_group *tg)
 {
-	for (unsigned int i = 0; i < TCP_RX_BUFS_STEP && tg->nbufs < TCP_RX_BUFS_MAX; i++)
+	if (tg->nbufs < TCP_RX_BUFS_MAX)
 		give_back(tg, tg->nbufs++);
 }
 
@@ -365,7 +365,7 @@ static void received(struct tcp_conn *conn, int res, const uint8_t *buf)
 static __attribute__((noinline)) void rx_nothing(struct tcp_conn *conn, int res)
 {
 	if (res == -ENOBUFS)
-		add_bufs(conn->tg);
+		add_buf(conn->tg);
 	else if (res <= 0 && res != -EAGAIN && res != -EINTR)
 		nvmft_tcp_conn_dead(conn, NULL, NULL, 0);
 }
@@ -475,7 +475,7 @@ int nvmft_tcp_rx_group_init(struct tcp_group *tg)
 	if (ret)
 		goto fail;
 	io_uring_buf_ring_init(tg->buf_ring);
-	add_bufs(tg);
+	add_buf(tg);
 	return 0;
 fail:
 	nvmft_tcp_rx_group_fini(tg);

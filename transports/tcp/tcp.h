@@ -34,7 +34,6 @@
  */
 #define TCP_RX_BUF_SIZE (256u * 1024)
 #define TCP_RX_BUFS_MAX 64u
-#define TCP_RX_BUFS_STEP 4u
 #define TCP_RX_BUF_GROUP 0x7463u
 /*
  * While host data of transfers as large as this is on its way, only so many bytes are received into a shared buffer at
