@@ -78,10 +78,12 @@ static void finish(struct tcp_conn *conn)
 void nvmft_tcp_conn_work(struct tcp_conn *conn)
 {
 	nvmft_tcp_rx_resume(conn);
-	if (conn->state == TCP_CONN_CLOSING)
-		finish(conn);
-	else
+	if (conn->state != TCP_CONN_CLOSING) {
 		nvmft_tcp_tx_flush(conn);
+		nvmft_tcp_rx_arm(conn);
+	} else {
+		finish(conn);
+	}
 }
 
 /* Failures are of no consequence: the connection works without, e.g. on a socketpair. */

@@ -332,7 +332,6 @@ void nvmft_tcp_rx_resume(struct tcp_conn *conn)
 		if (rx->kept_off == rx->kept_len || !tcp_conn_open(conn))
 			unkeep(rx);
 	}
-	nvmft_tcp_rx_arm(conn);
 }
 
 static void give_back(struct tcp_group *tg, unsigned int bid)
@@ -397,9 +396,10 @@ static void rx_complete(struct nvmft_ring_op *op, int res, unsigned int flags)
 		rx_nothing(conn, res);
 	if (buf)
 		give_back(tg, bid);
-	if (likely(conn->state != TCP_CONN_CLOSING))
+	/* Else behind the responses: the peer waits for these, and may send more while they are being sent. */
+	if (!conn->dirty)
 		nvmft_tcp_rx_arm(conn);
-	else
+	if (unlikely(conn->state == TCP_CONN_CLOSING))
 		nvmft_tcp_conn_op_over(conn);
 }
 
