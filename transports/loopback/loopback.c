@@ -15,6 +15,8 @@
 #include <nvmft/provider/transport.h>
 #include <nvmft/transports.h>
 
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
 #define SGL_TRANSPORT 0x5a
 #define OPC_FABRICS 0x7f
 #define PSDT_SGL 0x40
@@ -23,14 +25,15 @@
 
 struct lo_request {
 	struct nvmft_request *request;
+	struct nvmft_loopback_queue *host;
 	struct nvmft_loopback_cmd *cmd;
 	struct nvmft_iov iov;
-	TAILQ_ENTRY(lo_request) link; /* lo_group.responses */
+	STAILQ_ENTRY(lo_request) link; /* lo_group.responses */
 };
 
 struct lo_group {
-	TAILQ_HEAD(lo_responses, lo_request) responses; /* to be told to their hosts */
-	TAILQ_HEAD(, nvmft_loopback_queue) connecting; /* Connect is sent in the next pass */
+	STAILQ_HEAD(lo_responses, lo_request) responses; /* to be told to their hosts */
+	TAILQ_HEAD(, nvmft_loopback_queue) connecting;   /* Connect is sent in the next pass */
 	TAILQ_HEAD(, nvmft_loopback_queue) closing;
 };
 
@@ -39,6 +42,7 @@ struct nvmft_loopback_queue {
 	struct nvmft_queue *queue;
 	struct lo_group *group;
 	TAILQ_ENTRY(nvmft_loopback_queue) link; /* lo_group.connecting or closing */
+	bool open;                              /* to commands: connected, not closing */
 	bool connecting;
 	bool closing;
 	bool drained;
@@ -92,7 +96,7 @@ static int lo_group_init(struct nvmft_transport_group *tg)
 {
 	struct lo_group *group = tg->priv;
 
-	TAILQ_INIT(&group->responses);
+	STAILQ_INIT(&group->responses);
 	TAILQ_INIT(&group->connecting);
 	TAILQ_INIT(&group->closing);
 	return 0;
@@ -101,10 +105,10 @@ static int lo_group_init(struct nvmft_transport_group *tg)
 static void lo_respond(struct nvmft_request *request)
 {
 	struct lo_request *lr = request->priv;
-	struct lo_group *group = lo_group_of(request->queue);
+	struct lo_group *group = lr->host->group;
 
 	memcpy(lr->cmd->cqe.bytes, &request->cqe, sizeof(request->cqe));
-	TAILQ_INSERT_TAIL(&group->responses, lr, link);
+	STAILQ_INSERT_TAIL(&group->responses, lr, link);
 }
 
 static void lo_begin_close(struct nvmft_loopback_queue *host)
@@ -115,6 +119,7 @@ static void lo_begin_close(struct nvmft_loopback_queue *host)
 		TAILQ_REMOVE(&host->group->connecting, host, link);
 	host->connecting = false;
 	host->closing = true;
+	host->open = false;
 	TAILQ_INSERT_TAIL(&host->group->closing, host, link);
 }
 
@@ -127,24 +132,23 @@ static void lo_queue_close(struct nvmft_queue *queue)
 }
 
 /*
- * Only what was there at the start: a host that submits from its callback is served in the next pass, so that one busy host
- * does not keep the group from its other work.
+ * Only what was there at the start: a host that submits from its callback is served in the next pass, so that one busy
+ * host does not keep the group from its other work.
  */
 static int lo_deliver_responses(struct lo_group *group)
 {
-	struct lo_responses ready = TAILQ_HEAD_INITIALIZER(ready);
-	struct lo_request *lr;
+	struct lo_request *lr = STAILQ_FIRST(&group->responses);
 	int n = 0;
 
-	TAILQ_CONCAT(&ready, &group->responses, link);
-	while ((lr = TAILQ_FIRST(&ready)) != NULL) {
+	STAILQ_INIT(&group->responses);
+	while (lr) {
+		struct lo_request *next = STAILQ_NEXT(lr, link);
 		struct nvmft_loopback_cmd *cmd = lr->cmd;
-		struct lo_queue *lq = nvmft_queue_priv(lr->request->queue);
 
-		TAILQ_REMOVE(&ready, lr, link);
-		lq->host->outstanding--;
+		lr->host->outstanding--;
 		nvmft_request_release(lr->request);
 		cmd->done(cmd);
+		lr = next;
 		n++;
 	}
 	return n;
@@ -192,13 +196,12 @@ static int lo_close_queues(struct lo_group *group)
 	return n;
 }
 
+/* A transport data block without address: the length, and the type in the last byte. */
 static void lo_fill_sgl(uint8_t *dptr, uint32_t len)
 {
-	uint32_t le_len = htole32(len);
+	const uint64_t sgl[2] = {0, htole64(len | (uint64_t)SGL_TRANSPORT << 56)};
 
-	memset(dptr, 0, 16);
-	memcpy(dptr + 8, &le_len, sizeof(le_len));
-	dptr[15] = SGL_TRANSPORT;
+	memcpy(dptr, sgl, sizeof(sgl));
 }
 
 static int lo_submit(struct nvmft_loopback_queue *host, struct nvmft_loopback_cmd *cmd)
@@ -208,13 +211,14 @@ static int lo_submit(struct nvmft_loopback_queue *host, struct nvmft_loopback_cm
 	int error = 0;
 
 	request = nvmft_request_get(host->queue, &error);
-	if (!request)
+	if (unlikely(!request))
 		return error == -EOVERFLOW ? -EBUSY : error;
 	memcpy(&request->sqe, cmd->sqe.bytes, sizeof(request->sqe));
 	request->sqe.flags = (uint8_t)((request->sqe.flags & 0x3f) | PSDT_SGL);
 	lo_fill_sgl(request->sqe.dptr, (uint32_t)cmd->data_len);
 	lr = request->priv;
 	lr->request = request;
+	lr->host = host;
 	lr->cmd = cmd;
 	lr->iov = (struct nvmft_iov){cmd->data, (uint32_t)cmd->data_len, NVMFT_REGION_NONE};
 	request->borrowed = true;
@@ -249,7 +253,7 @@ static int lo_group_poll(struct nvmft_transport_group *tg)
 	struct lo_group *group = tg->priv;
 	int n = 0;
 
-	if (!TAILQ_EMPTY(&group->responses))
+	if (!STAILQ_EMPTY(&group->responses))
 		n += lo_deliver_responses(group);
 	if (!TAILQ_EMPTY(&group->closing))
 		n += lo_close_queues(group);
@@ -263,9 +267,9 @@ static int lo_group_arm(struct nvmft_transport_group *tg)
 	struct lo_group *group = tg->priv;
 	struct nvmft_loopback_queue *host;
 
-	if (!TAILQ_EMPTY(&group->responses) || !TAILQ_EMPTY(&group->connecting))
+	if (!STAILQ_EMPTY(&group->responses) || !TAILQ_EMPTY(&group->connecting))
 		return -EAGAIN;
-	TAILQ_FOREACH(host, &group->closing, link)
+	TAILQ_FOREACH (host, &group->closing, link)
 		if (!host->drained || !host->outstanding)
 			return -EAGAIN;
 	return 0;
@@ -308,9 +312,9 @@ const struct nvmft_transport_ops *nvmft_transport_loopback(void)
 
 int nvmft_loopback_submit(struct nvmft_loopback_queue *host, struct nvmft_loopback_cmd *cmd)
 {
-	if (!host->connected || host->closing)
+	if (unlikely(!host->open))
 		return -ENOTCONN;
-	if (cmd->data_len > UINT32_MAX)
+	if (unlikely(cmd->data_len > UINT32_MAX))
 		return -EINVAL;
 	return lo_submit(host, cmd);
 }
@@ -333,6 +337,7 @@ static void lo_connect_done(struct nvmft_loopback_cmd *cmd)
 	if (!status && host->closing)
 		status = -ECONNRESET;
 	host->connected = status == 0;
+	host->open = host->connected;
 	host->told = true;
 	if (host->opts.connected)
 		host->opts.connected(host->opts.ctx, host, status, (uint16_t)(status ? 0 : le32toh(cqe.dw0) & 0xffff));
@@ -343,9 +348,9 @@ static void lo_connect_done(struct nvmft_loopback_cmd *cmd)
 static void lo_default_hostnqn(char *nqn, const uint8_t *id)
 {
 	snprintf(nqn, NVME_NQN_LENGTH,
-		 "nqn.2014-08.org.nvmexpress:uuid:%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", id[0],
-		 id[1], id[2], id[3], id[4], id[5], id[6], id[7], id[8], id[9], id[10], id[11], id[12], id[13], id[14],
-		 id[15]);
+		 "nqn.2014-08.org.nvmexpress:uuid:%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+		 id[0], id[1], id[2], id[3], id[4], id[5], id[6], id[7], id[8], id[9], id[10], id[11], id[12], id[13],
+		 id[14], id[15]);
 }
 
 static int lo_fill_connect_data(struct nvmf_connect_data *data, const struct nvmft_loopback_opts *opts)
