@@ -9,9 +9,9 @@
  *   drain     commands that change blocks and came before, in this poll group, end; later ones are held back
  *   compare, then write if it matched; both complete, the first half first
  *
- * Thus a pair is atomic towards every other pair, from whatever host and in whatever group, which is what hosts build locks
- * from, and towards the plain writes of its own poll group. A plain write that another poll group does at the same time
- * may fall between compare and write; the engine does not stop other groups for it.
+ * Thus a pair is atomic towards every other pair, from whatever host and in whatever group, which is what hosts build
+ * locks from, and towards the plain writes of its own poll group. A plain write that another poll group does at the
+ * same time may fall between compare and write; the engine does not stop other groups for it.
  *
  * While half of a pair is not executing, req->arg has the status with which it is to fail once it does, 0: none, and
  * req->step of a first half the number of commands that the queue had received with it.
@@ -91,8 +91,8 @@ nvmft_status nvmft_fused_check(struct request *req)
 /* ---- what can happen to a half on its way ---- */
 
 /*
- * A command after the first half that was refused before nvmft_fused_check() saw it (a CID in use, a bad PSDT): it was the next
- * one all the same, and the first half waits no longer.
+ * A command after the first half that was refused before nvmft_fused_check() saw it (a CID in use, a bad PSDT): it was
+ * the next one all the same, and the first half waits no longer.
  */
 static void next_refused(struct nvmft_queue *queue, struct request *req)
 {
@@ -283,8 +283,10 @@ void nvmft_fused_execute(struct request *req)
 		nvmft_req_complete(req, (nvmft_status)req->arg);
 		return;
 	}
-	if (!other || other->state != REQ_EXECUTING)
+	if (!other || other->state != REQ_EXECUTING) {
+		req_set_late(req);
 		return;
+	}
 	if ((req->pub.sqe.flags & NVMFT_FUSE_MASK) == NVMFT_FUSE_FIRST)
 		pair_start(req);
 	else

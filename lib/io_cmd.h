@@ -29,12 +29,11 @@ static inline const struct ns_view *nvmft_io_ns(struct request *req)
 }
 
 /*
- * The same while parsing. Execution does not look again unless the view has changed since.
+ * The same while parsing. Execution does not look again unless it is late, and the view has changed since.
  */
 static inline const struct ns_view *nvmft_io_parse_ns(struct request *req)
 {
 	req->nsv = nvmft_io_ns(req);
-	req->view_gen = req_group(req)->view->gen;
 	return req->nsv;
 }
 
@@ -45,7 +44,8 @@ static inline bool nvmft_io_in_range(const struct ns_view *nsv, uint64_t lba, ui
 
 /* io_cmd.c */
 
-/* Sets req->nsv and req->channel; checks io.lba and io.blocks again. @change: the command changes blocks. Returns 0 or a status. */
+/* Sets req->nsv and req->channel; checks io.lba and io.blocks again. @change: the command changes blocks. Returns 0 or
+ * a status. */
 nvmft_status nvmft_io_open(struct request *req, bool change);
 /* The same; false: the command was completed with what was wrong. */
 bool nvmft_io_begin(struct request *req, bool change);
@@ -58,8 +58,9 @@ nvmft_status nvmft_io_no_ns(const struct request *req);
 nvmft_status nvmft_io_recheck(struct request *req, uint64_t lba, uint64_t blocks);
 
 /*
- * A command that changes blocks begins with nvmft_change_begin() and ends with nvmft_change_end(). Between them no fused pair
- * runs on the channel; while one does, the command waits and @start is called later, as req->next with io.status set.
+ * A command that changes blocks begins with nvmft_change_begin() and ends with nvmft_change_end(). Between them no
+ * fused pair runs on the channel; while one does, the command waits and @start is called later, as req->next with
+ * io.status set.
  */
 void nvmft_change_begin(struct request *req, void (*start)(struct request *req));
 void nvmft_change_end(struct request *req, nvmft_status status);

@@ -33,23 +33,6 @@ static struct request *request_alloc(struct nvmft_queue *queue)
 	return req;
 }
 
-static rarely void request_unpool(struct nvmft_poll_group *group, struct request *req)
-{
-	counter_add(&group->counters.requests, (uint64_t)-1);
-	free(req);
-}
-
-static inline void request_pool_put(struct nvmft_poll_group *group, struct group_transport *gt, struct request *req)
-{
-	if (unlikely(gt->nfree >= REQUEST_POOL_MAX)) {
-		request_unpool(group, req);
-		return;
-	}
-	req->hash_next = gt->free_requests;
-	gt->free_requests = req;
-	gt->nfree++;
-}
-
 void nvmft_request_pool_fini(struct group_transport *gt)
 {
 	struct request *req;
@@ -82,13 +65,13 @@ static inline struct nvmft_request *request_begin_life(struct request *req, stru
 	req->pub.given.base = NULL;
 	req->state = REQ_RECEIVED;
 	req->hashed = false;
-	req->counted = true;
 	req->aborted = false;
 	req->lent = false;
 	req->pooled = false;
 	req->arrived = false;
 	req->lend = false;
 	req->want_bounce = false;
+	req->late = false;
 	req->iov_bounce.base = NULL;
 	req->error_loc = NO_LOC;
 	req->channel = NULL;
@@ -145,9 +128,9 @@ static inline void request_own(struct request *req)
 
 static void request_put_own(struct request *req)
 {
-	nvmft_pool_put(req_group(req), &req->iov_own);
 	req->pooled = false;
 	req->pub.queue->held -= request_pages(req);
+	nvmft_pool_put(req_group(req), &req->iov_own);
 }
 
 /* Nobody looks at it, and the host may take its time to take the response. */
@@ -174,44 +157,53 @@ static void request_give_back_memory(struct request *req)
 		channel_put(req->channel);
 }
 
-static inline bool request_has_memory(const struct request *req)
-{
-	return req->lent || req->pooled || req->pub.given.base || req->iov_bounce.base || req->channel;
-}
-
-/* The host may use the CID and the queue entry again as soon as it can see the response. */
+/* Once. The host may use the CID and the queue entry again as soon as it can see the response. */
 static inline void request_leave_queue(struct request *req)
 {
 	struct nvmft_queue *queue = req->pub.queue;
 
 	nvmft_cid_remove(&queue->cids, req);
-	queue->in_flight -= req->counted;
-	req->counted = false;
+	queue->in_flight--;
 }
 
-static inline void request_free_object(struct request *req)
+static void request_to_pool(struct group_transport *gt, struct request *req)
+{
+	req->hash_next = gt->free_requests;
+	gt->free_requests = req;
+	gt->nfree++;
+}
+
+static __attribute__((noinline)) void request_free_other(struct request *req)
+{
+	struct nvmft_queue *queue = req->pub.queue;
+
+	request_give_back_memory(req);
+	if (queue->gt->nfree < REQUEST_POOL_MAX) {
+		request_to_pool(queue->gt, req);
+	} else {
+		counter_add(&queue->group->counters.requests, (uint64_t)-1);
+		free(req);
+	}
+	queue->requests--;
+	if (queue->transport_gone)
+		nvmft_queue_maybe_destroy(queue);
+}
+
+/* Most commands have their own buffer and nothing else, or not even that. */
+static inline void request_free(struct request *req)
 {
 	struct nvmft_queue *queue = req->pub.queue;
 
 	req->state = REQ_FREE;
-	request_pool_put(queue->group, queue->gt, req);
+	if (unlikely(queue->gt->nfree >= REQUEST_POOL_MAX || queue->transport_gone) || req->lent ||
+	    req->pub.given.base || req->iov_bounce.base || req->channel) {
+		request_free_other(req);
+		return;
+	}
+	request_to_pool(queue->gt, req);
 	queue->requests--;
-	if (unlikely(queue->transport_gone))
-		nvmft_queue_maybe_destroy(queue);
-}
-
-static __attribute__((noinline)) void request_free_all(struct request *req)
-{
-	request_give_back_memory(req);
-	request_free_object(req);
-}
-
-static inline void request_free(struct request *req)
-{
-	if (request_has_memory(req))
-		request_free_all(req);
-	else
-		request_free_object(req);
+	if (req->pooled)
+		request_put_own(req);
 }
 
 static rarely void request_end(struct request *req)
@@ -299,7 +291,7 @@ static inline bool request_grant_at_once(struct request *req)
 {
 	struct nvmft_queue *queue = req->pub.queue;
 
-	if (unlikely(req->want_bounce || queue->qid == 0 || queue->state != QUEUE_LIVE))
+	if (unlikely(req->want_bounce || queue->qid == 0))
 		return false;
 	if (!request_wants_own(req))
 		return true;
@@ -351,6 +343,9 @@ static void request_run(struct request *req)
 		nvmft_req_complete(req, SC(ABORT_QUEUE));
 		return;
 	}
+	/* Mostly the world is still the one that it was parsed in. */
+	if (likely(req->view_gen == queue->group->view->gen))
+		req->late = false;
 	req->execute(req);
 }
 
@@ -373,6 +368,7 @@ static inline void request_fetch(struct request *req)
 
 	assert(req->state == REQ_RECEIVED || req->state == REQ_WAIT_BUFFERS);
 	req->state = REQ_FETCHING;
+	req_set_late(req);
 	queue->fetching += req->pub.sgl != NVMFT_SGL_IN_CAPSULE;
 	queue->gt->ops.fetch(&req->pub);
 }
@@ -406,6 +402,7 @@ static void request_wait(struct request *req)
 	struct nvmft_poll_group *group = queue->group;
 
 	req_set_state(req, REQ_RECEIVED, REQ_WAIT_BUFFERS);
+	req_set_late(req);
 	if (TAILQ_EMPTY(&queue->buffer_waiters)) {
 		TAILQ_INSERT_TAIL(&group->buffer_waiters, queue, wait_link);
 		group->nbuffer_waiters++;
@@ -582,7 +579,6 @@ static inline void request_respond(struct request *req, nvmft_status status)
 		return;
 	}
 	req->pub.cqe.cid = req->pub.sqe.cid;
-	req->pub.cqe.sqid = 0;
 	req->pub.cqe.sqhd = htole16(queue->sqflow_disabled ? 0xffff : queue->sqhd);
 	req->pub.cqe.status = htole16((uint16_t)(status << 1));
 	request_leave_queue(req);

@@ -28,27 +28,27 @@ struct request {
 	struct nvmft_io io;       /* what the backend sees; emulation uses it several times in turn */
 	uint8_t state;            /* enum request_state */
 	bool hashed;              /* in queue->cids */
-	bool counted;             /* in queue->in_flight */
-	bool aborted;             /* an Abort asked for its end: reported as Command Abort Requested if that is still possible */
-	bool lent;                /* @io.iov are pages of the backend, to be given back at release */
-	bool pooled;              /* @iov_own is from the group's pool */
-	bool arrived;             /* and was the transport's, with the host's data in it */
-	bool lend;                /* set by parse: the backend will lend its pages, so that start() grants no buffer */
-	bool want_bounce;         /* set by parse: @iov_bounce is to be granted too, as long as the data */
+	bool aborted; /* an Abort asked for its end: reported as Command Abort Requested if that is still possible */
+	bool lent;    /* @io.iov are pages of the backend, to be given back at release */
+	bool pooled;  /* @iov_own is from the group's pool */
+	bool arrived; /* and was the transport's, with the host's data in it */
+	bool lend;    /* set by parse: the backend will lend its pages, so that start() grants no buffer */
+	bool want_bounce;   /* set by parse: @iov_bounce is to be granted too, as long as the data */
+	bool late;          /* it is not in the pass that parsed it any more: what was checked then is checked again */
 	uint16_t error_loc; /* SQE_LOC() of the field at fault, or NO_LOC */
 	uint16_t step;      /* where an emulation or a multi-part command stands */
 	uint32_t arg;       /* and how far; of a command that is passed on: more io.flags */
 	void (*execute)(struct request *req);
-	void (*next)(struct request *req); /* after the current io, with req->io.status; NULL: the command is complete */
+	void (*next)(struct request *req); /* after the current io, with req->io.status; NULL: the command is over */
 	struct request *hash_next;
 	TAILQ_ENTRY(request) link; /* one of: buffer_waiters, a channel's waiters, a controller's AERs */
-	const struct ns_view *nsv; /* valid while the group's view is of generation @view_gen */
+	const struct ns_view *nsv; /* of the view of the parsing; if @late that was @view_gen */
 	uint64_t view_gen;
-	struct ns_channel *channel; /* counted in channel->in_flight while set */
-	struct request *fused;      /* the other half of a fused pair */
+	struct ns_channel *channel;          /* counted in channel->in_flight while set */
+	struct request *fused;               /* the other half of a fused pair */
 	_Atomic(struct request *) gate_next; /* fused.c: the next pair of the namespace, in whatever group */
-	struct nvmft_call call;     /* to travel to another group's thread; the request is then owned by the traveller */
-	struct nvmft_iov iov_own;   /* granted by the pool */
+	struct nvmft_call call;   /* to travel to another group's thread; the request is then owned by the traveller */
+	struct nvmft_iov iov_own; /* granted by the pool */
 	struct nvmft_iov iov_bounce; /* second buffer: an aligned copy, or what compare reads; base NULL: none */
 	_Alignas(16) unsigned char io_priv[NVMFT_IO_PRIV_MAX];
 	_Alignas(64) unsigned char transport_priv[];
@@ -77,6 +77,13 @@ static inline struct nvmft_poll_group *req_group(struct request *req)
 	return req->pub.queue->group;
 }
 
+/* It will execute in another pass than this one, whose view it was parsed with. */
+static inline void req_set_late(struct request *req)
+{
+	req->late = true;
+	req->view_gen = req_group(req)->view->gen;
+}
+
 /*
  * Parsing. A parse function looks at req->pub.sqe, sets req->execute and calls one of these; it returns 0 or the
  * status with which the command fails (then with req->error_loc set). It moves no data and starts nothing.
@@ -96,14 +103,16 @@ static inline nvmft_status req_error(struct request *req, nvmft_status status, u
  * @status: 0 or an NVMe status
  *
  * Results in cqe.dw0 and dw1 must have been set before. Takes the request: it responds, or frees the request when
- * the connection is gone. Context: the thread of the queue's group, EXECUTING (also for AERs and other commands that wait).
+ * the connection is gone. Context: the thread of the queue's group, EXECUTING (also for AERs and other commands that
+ * wait).
  */
 void nvmft_req_complete(struct request *req, nvmft_status status);
 
 /* The same for a command that never executed: in RECEIVED, WAIT_BUFFERS. */
 void nvmft_req_fail(struct request *req, nvmft_status status);
 
-/* Response data of commands that the core itself answers. copy_out clips at data_len; the buffer was cleared before execute. */
+/* Response data of commands that the core itself answers. copy_out clips at data_len; the buffer was cleared before
+ * execute. */
 void nvmft_req_copy_out(struct request *req, size_t offset, const void *src, size_t len);
 /* Host data; returns the bytes copied. */
 size_t nvmft_req_copy_in(struct request *req, size_t offset, void *dst, size_t len);
@@ -117,7 +126,8 @@ void nvmft_request_drop_waiters(struct nvmft_queue *queue);
 /* Give back pooled request objects. */
 void nvmft_request_pool_fini(struct group_transport *gt);
 
-/* request_abort() - Abort found the command: try to end it early. Returns true when it is over or will be with Abort Requested. */
+/* request_abort() - Abort found the command: try to end it early. Returns true when it is over or will be with Abort
+ * Requested. */
 bool nvmft_request_abort(struct request *req);
 
 /* dispatch.c: the parse functions of the rooms. All are called with a queue that is connected, except fabrics. */
