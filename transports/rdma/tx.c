@@ -124,9 +124,10 @@ static bool in_one_piece(const struct rdma_req *rreq)
 }
 
 /* From one piece of the host's memory, or to it, what is in as many of ours as the device takes at a time. */
-static __attribute__((noinline)) void add_pieces(struct chain *chain, struct rdma_req *rreq, struct work *work,
-						 uint32_t most)
+static __attribute__((noinline)) void add_pieces(struct chain *chain, struct rdma_req *rreq, struct work *work)
 {
+	const struct rdma_conn *conn = chain->conn;
+	uint32_t most = work->wr.opcode == IBV_WR_RDMA_READ ? conn->max_sge_read : conn->max_sge;
 	const struct rdma_piece *piece = &rreq->sgl.piece[rreq->at.piece];
 	uint32_t want = rdma_min(rdma_min(piece->len - rreq->at.piece_off, rreq->left), RDMA_MAX_MSG);
 	struct ibv_sge *sge = &chain->sge[chain->nsge];
@@ -139,8 +140,7 @@ static __attribute__((noinline)) void add_pieces(struct chain *chain, struct rdm
 		const struct nvmft_iov *iov = &rreq->request->iov[rreq->at.iov];
 		uint32_t len = rdma_min(want, iov->len - rreq->at.iov_off);
 
-		sge[n] = (struct ibv_sge){(uintptr_t)iov->base + rreq->at.iov_off, len,
-					  rdma_lkey(chain->conn->dev, iov)};
+		sge[n] = (struct ibv_sge){(uintptr_t)iov->base + rreq->at.iov_off, len, rdma_lkey(conn->dev, iov)};
 		want -= len;
 		rreq->left -= len;
 		rreq->at.piece_off += len;
@@ -156,18 +156,18 @@ static __attribute__((noinline)) void add_pieces(struct chain *chain, struct rdm
 		rreq->at.piece_off = 0;
 	}
 	chain->nsge += n;
-	if (chain->nsge + chain->conn->max_sge > CHAIN_SGES)
+	if (chain->nsge + conn->max_sge > CHAIN_SGES)
 		chain->until = chain->seq;
 }
 
 /* One work request: most often that is all of it. */
-static void add_data(struct chain *chain, struct rdma_req *rreq, struct work *work, uint32_t max_sge)
+static void add_data(struct chain *chain, const struct rdma_conn *conn, struct rdma_req *rreq, struct work *work)
 {
 	const struct rdma_piece *piece = rreq->sgl.piece;
 	const struct nvmft_iov *iov = rreq->request->iov;
 
 	if (unlikely(!in_one_piece(rreq))) {
-		add_pieces(chain, rreq, work, max_sge);
+		add_pieces(chain, rreq, work);
 		return;
 	}
 	assert(rreq->left <= piece->len && rreq->left <= iov->len);
@@ -175,7 +175,7 @@ static void add_data(struct chain *chain, struct rdma_req *rreq, struct work *wo
 	work->wr.wr.rdma.rkey = piece->key;
 	work->sge.addr = (uintptr_t)iov->base;
 	work->sge.length = rreq->left;
-	work->sge.lkey = rdma_lkey(chain->conn->dev, iov);
+	work->sge.lkey = rdma_lkey(conn->dev, iov);
 	rreq->left = 0;
 }
 
@@ -186,7 +186,7 @@ static uint32_t response_len(const struct nvmft_request *request)
 	return request->dir == NVMFT_DIR_TO_HOST && request->cqe.status == 0 ? request->data_len : 0;
 }
 
-static void add_send(struct chain *chain, struct rdma_req *rreq)
+static void add_send(struct chain *chain, const struct rdma_conn *conn, struct rdma_req *rreq)
 {
 	struct work *work = chain_add(chain, IBV_WR_SEND, IBV_SEND_INLINE);
 
@@ -194,23 +194,23 @@ static void add_send(struct chain *chain, struct rdma_req *rreq)
 	work->sge.addr = (uintptr_t)&rreq->request->cqe;
 	work->sge.length = sizeof(rreq->request->cqe);
 	work->sge.lkey = 0;
-	if (rreq->sgl.invalidate && chain->conn->send_inv) {
+	if (rreq->sgl.invalidate && conn->send_inv) {
 		work->wr.opcode = IBV_WR_SEND_WITH_INV;
 		work->wr.invalidate_rkey = rreq->sgl.inv_key;
 	}
 }
 
 /* All of it, or what there is room for. */
-static bool post_response(struct chain *chain, struct rdma_req *rreq)
+static bool post_response(struct chain *chain, struct rdma_conn *conn, struct rdma_req *rreq)
 {
 	while (rreq->left) {
 		if (!has_room(chain))
 			return false;
-		add_data(chain, rreq, chain_add(chain, IBV_WR_RDMA_WRITE, 0), chain->conn->max_sge);
+		add_data(chain, conn, rreq, chain_add(chain, IBV_WR_RDMA_WRITE, 0));
 	}
 	if (!has_room(chain))
 		return false;
-	add_send(chain, rreq);
+	add_send(chain, conn, rreq);
 	rreq->end = chain->seq;
 	chain->data += rreq->request->data_len;
 	return true;
@@ -218,14 +218,15 @@ static bool post_response(struct chain *chain, struct rdma_req *rreq)
 
 static void post_responses(struct chain *chain)
 {
-	struct rdma_req *rreq = chain->conn->responses.next;
+	struct rdma_conn *conn = chain->conn;
+	struct rdma_req *rreq = conn->responses.next;
 
-	while (rreq && post_response(chain, rreq)) {
+	while (rreq && post_response(chain, conn, rreq)) {
 		if (chain->data >= RDMA_SIGNAL_DATA)
 			chain_signal(chain);
 		rreq = STAILQ_NEXT(rreq, link);
 	}
-	chain->conn->responses.next = rreq;
+	conn->responses.next = rreq;
 	if (chain->seq != chain->signalled)
 		chain_signal(chain);
 }
@@ -242,7 +243,7 @@ static __attribute__((noinline)) void post_reads(struct chain *chain)
 		struct work *work = chain_add(chain, IBV_WR_RDMA_READ, IBV_SEND_SIGNALED);
 
 		work->wr.wr_id |= RDMA_WR_READ;
-		add_data(chain, rreq, work, conn->max_sge_read);
+		add_data(chain, conn, rreq, work);
 		conn->reads++;
 		rreq->end = chain->seq;
 		if (!rreq->left)

@@ -146,7 +146,9 @@ static inline nvmft_status rdma_parse_sgl(const uint8_t *dptr, const uint8_t *da
 	sgl->invalidate = dptr[15] == RDMA_SGL_KEYED_INVALIDATE;
 	sgl->inv_key = piece->key;
 	*total = 0;
-	return rdma_piece_wraps(piece) ? RDMA_STATUS(SGL_INVALID_DATA) : 0;
+	if (rdma_piece_wraps(piece))
+		return RDMA_STATUS(SGL_INVALID_DATA);
+	return 0;
 }
 
 #endif
