@@ -416,21 +416,29 @@ static void what_a_device_has_not_taken_is_posted_again(void **state)
 	nvmft_rdma_rx_put(rx, DEPTH, true);
 }
 
+/* In all headers. */
+static void set_sgl(uint8_t type)
+{
+	for (uint32_t i = 0; i < HEADERS_PER_PAGE; i++)
+		((struct nvmft_sqe *)(void *)memory)[i].dptr[15] = type;
+}
+
 static void a_command_keeps_the_buffer_of_its_data(void **state)
 {
 	struct rdma_rx *rx = join();
 
 	(void)state;
-	((struct nvmft_sqe *)(void *)memory)->dptr[15] = RDMA_SGL_OFFSET;
-	for (uint32_t i = 0; i < HEADERS_PER_PAGE; i++)
-		memcpy(memory + i * SQE_LEN, memory, SQE_LEN);
+	set_sgl(RDMA_SGL_OFFSET);
 	receive_len(rx, IBV_WC_SUCCESS, 512);
 	assert_non_null(given.base);
 	assert_int_equal(buffers, DEPTH + 2); /* and the page of headers */
 	assert_int_equal(rx_posted(rx), DEPTH);
 	nvmft_buffer_put(NULL, &given);
-	/* Without data it has no use for it. */
+	/* Without data it has no use for it, nor for descriptors, which are read. */
 	receive(rx, IBV_WC_SUCCESS);
+	assert_null(given.base);
+	set_sgl(RDMA_SGL_LAST_SEGMENT);
+	receive_len(rx, IBV_WC_SUCCESS, 512);
 	assert_null(given.base);
 	assert_int_equal(buffers, DEPTH + 1);
 	nvmft_rdma_rx_put(rx, DEPTH, true);
@@ -455,6 +463,43 @@ static void what_is_not_posted_survives_no_death(void **state)
 	assert_int_equal(rx->lost, 1);
 	assert_int_equal(fifo.n, DEPTH);
 	nvmft_rdma_rx_put(rx, DEPTH, true);
+}
+
+static void what_is_posted_after_a_death_has_survived_none(void **state)
+{
+	struct rdma_rx *rx = join(), *other = join();
+
+	(void)state;
+	nvmft_rdma_rx_put(other, DEPTH, false);
+	for (unsigned int i = 0; i < 3 * DEPTH; i++)
+		receive(rx, IBV_WC_SUCCESS);
+	assert_int_equal(nvmft_rdma_rx_get(dev, &port, false, 1, &other), 0);
+	assert_int_equal(nvmft_rdma_rx_start(other, &qp), 0);
+	take();
+	nvmft_rdma_rx_put(other, 1, true);
+	other = join();
+	for (unsigned int i = 0; i < 4 * MAX; i++)
+		receive(rx, IBV_WC_SUCCESS);
+	assert_int_equal(rx->lost, 1);
+	nvmft_rdma_rx_put(other, DEPTH, false);
+	nvmft_rdma_rx_put(rx, DEPTH, true);
+}
+
+static void a_receive_comes_back_to_those_that_it_is_of(void **state)
+{
+	struct ibv_wc wc = {.status = IBV_WC_WR_FLUSH_ERR, .qp_num = 1};
+	struct rdma_rx *rx, *other;
+
+	(void)state;
+	dev->attr.max_srq = 0;
+	rx = conn.rx = join();
+	other = join();
+	wc.wr_id = fifo.wr_id[DEPTH];
+	nvmft_rdma_received(dev, &wc, 1);
+	assert_int_equal(rx_posted(rx), DEPTH);
+	assert_int_equal(rx_posted(other), DEPTH - 1);
+	nvmft_rdma_rx_put(rx, DEPTH, true);
+	nvmft_rdma_rx_put(other, DEPTH, true);
 }
 
 static void receives_of_connections_that_are_gone_come_back(void **state)
@@ -517,6 +562,8 @@ int main(void)
 		TEST(what_a_device_has_not_taken_is_posted_again),
 		TEST(a_command_keeps_the_buffer_of_its_data),
 		TEST(what_is_not_posted_survives_no_death),
+		TEST(what_is_posted_after_a_death_has_survived_none),
+		TEST(a_receive_comes_back_to_those_that_it_is_of),
 		TEST(receives_of_connections_that_are_gone_come_back),
 		TEST(devices_without_shared_queues_do),
 		TEST(small_devices_are_not_asked_for_more_than_they_have),

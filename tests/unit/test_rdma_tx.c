@@ -406,6 +406,8 @@ static void nothing_is_posted_to_a_device_that_refuses(void **state)
 	flush();
 	assert_int_equal(dead, 1);
 	assert_int_equal(doorbells, 1);
+	/* All of what was refused. */
+	assert_int_equal(conn.signals, 3);
 	nvmft_rdma_tx_release_all(&conn);
 	assert_int_equal(released, 33);
 }
@@ -468,6 +470,63 @@ static void a_fetch_is_given_up_only_before_its_reads(void **state)
 	assert_int_equal(reads, 3);
 }
 
+static void the_first_fetch_is_given_up(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 3; i++)
+		nvmft_rdma_fetch(command(i, NVMFT_DIR_FROM_HOST, 1, 1));
+	assert_int_equal(nvmft_rdma_fetch_abort(&w.request[0]), 0);
+	assert_int_equal(nvmft_rdma_fetch_abort(&w.request[2]), 0);
+	nvmft_rdma_fetch(command(3, NVMFT_DIR_FROM_HOST, 1, 1));
+	until_idle();
+	assert_int_equal(executed, 2);
+	assert_int_equal(reads, 2);
+}
+
+static void a_message_is_no_larger_than_devices_take(void **state)
+{
+	struct nvmft_request *request = command(0, NVMFT_DIR_TO_HOST, 1, 1);
+
+	(void)state;
+	request->data_len = w.iov[0][0].len = w.rreq[0].sgl.piece[0].len = RDMA_MAX_MSG + 4096;
+	nvmft_rdma_respond(request);
+	flush();
+	assert_int_equal(writes, 2);
+	assert_int_equal(posted[1].wr.rdma.remote_addr, RDMA_MAX_MSG);
+	complete_all();
+	assert_int_equal(released, 1);
+}
+
+static void a_chain_has_room_for_all_pieces_of_its_data(void **state)
+{
+	(void)state;
+	conn.read_depth = COMMANDS;
+	for (unsigned int i = 0; i < COMMANDS; i++)
+		nvmft_rdma_fetch(command(i, NVMFT_DIR_FROM_HOST, PIECES, 1));
+	flush();
+	assert_int_equal(reads, COMMANDS);
+	complete_all();
+	assert_int_equal(executed, COMMANDS);
+}
+
+static void a_response_invalidates_the_key_if_that_was_asked_for(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 3; i++) {
+		struct nvmft_request *request = small(i);
+
+		w.rreq[i].sgl.invalidate = i > 0;
+		w.rreq[i].sgl.inv_key = 77;
+		conn.send_inv = i > 1;
+		nvmft_rdma_respond(request);
+		flush();
+		assert_int_equal(posted[i].opcode, i > 1 ? IBV_WR_SEND_WITH_INV : IBV_WR_SEND);
+		assert_true(posted[i].send_flags & IBV_SEND_INLINE);
+	}
+	assert_int_equal(posted[2].invalidate_rkey, 77);
+	until_idle();
+}
+
 static void responses_alone_are_not_waited_for(void **state)
 {
 	(void)state;
@@ -481,7 +540,6 @@ static void responses_alone_are_not_waited_for(void **state)
 	flush();
 	assert_true(conn.awaits);
 	complete_all();
-	flush();
 	assert_false(conn.awaits);
 	assert_int_equal(dev.signals + conn.signals, 0);
 	assert_int_equal(conn.held, 0);
@@ -530,6 +588,10 @@ int main(void)
 		TEST(completions_of_connections_that_are_gone_are_nobodys),
 		TEST(a_host_that_takes_no_responses_is_given_up),
 		TEST(a_fetch_is_given_up_only_before_its_reads),
+		TEST(the_first_fetch_is_given_up),
+		TEST(a_message_is_no_larger_than_devices_take),
+		TEST(a_chain_has_room_for_all_pieces_of_its_data),
+		TEST(a_response_invalidates_the_key_if_that_was_asked_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

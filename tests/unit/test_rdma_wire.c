@@ -127,6 +127,9 @@ static void a_keyed_block_is_read(void **state)
 	assert_int_equal(sgl.piece[0].key, 0x87654321);
 	assert_false(sgl.invalidate);
 	assert_int_equal(total, 0);
+	put_keyed(dptr, 4096, 0, 1, RDMA_SGL_KEYED);
+	assert_int_equal(rdma_parse_sgl(dptr, NULL, 0, &sgl, &total), 0);
+	assert_int_equal(sgl.n, 0);
 }
 
 static void a_key_is_to_be_invalidated(void **state)

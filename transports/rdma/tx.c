@@ -120,7 +120,7 @@ static void data_begin(struct rdma_req *rreq, uint32_t len)
 
 static bool in_one_piece(const struct rdma_req *rreq)
 {
-	return rreq->sgl.n == 1 && rreq->request->iovcnt == 1 && rreq->left <= RDMA_MAX_MSG;
+	return rreq->sgl.n == 1 && rreq->request->iovcnt == 1 && rreq->request->data_len <= RDMA_MAX_MSG;
 }
 
 /* From one piece of the host's memory, or to it, what is in as many of ours as the device takes at a time. */
