@@ -30,7 +30,7 @@ static void post_receives(struct rdma_dev *dev, bool again)
 			nvmft_rdma_rx_post(rx);
 }
 
-/* Into @dev's only two places, each with a queue of its own, as it is most of what an empty pass does. */
+/* Inline for each of the two queues, as that is most of what a pass with little to do costs. */
 static inline __attribute__((always_inline)) int cq_poll(struct rdma_dev *dev, struct rdma_cq *queue, int max)
 {
 	struct ibv_wc wc[RDMA_CQ_BATCH];

@@ -65,8 +65,7 @@ static void chain_post(struct chain *chain)
 		nvmft_rdma_conn_dead(conn, "the device takes no work requests");
 }
 
-/* One that is full goes to the device at once, and the pass on with another, unless it is the send queue that is full.
- */
+/* If this one is full, and not the send queue, the pass goes on with another. */
 static __attribute__((noinline)) bool chain_next(struct chain *chain)
 {
 	if (chain->seq - chain->conn->done == chain->conn->sq_size)
