@@ -356,6 +356,25 @@ static void test_reader_that_reads_late(void **state)
 	wire_close(admin);
 }
 
+/* The socket is full of one response: those that come meanwhile follow it, also when nothing else happens. */
+static void test_responses_behind_a_message_in_progress(void **state)
+{
+	struct pair pair = wire_pair(*state);
+	struct cmd cmds[] = {cmd_rw(0x02, 1, 0, MIB / WIRE_BLOCK, SGL_TRANSPORT), cmd_make(0x00, 2, 1, SGL_NONE, 0),
+			     cmd_rw(0x02, 3, 0, 8, SGL_TRANSPORT)};
+	struct pdu pdu;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cmds); i++)
+		wire_cmd(pair.io, &cmds[i]);
+	for (uint16_t cid = 1; cid <= 3; cid++) {
+		if (cid != 2)
+			wire_expect(pair.io, C2H_DATA, &pdu);
+		wire_expect(pair.io, RESP, &pdu);
+		assert_int_equal(get16(pdu.bytes + 20), cid);
+	}
+	pair_close(&pair);
+}
+
 /* A half-closed connection is as good as closed. */
 static void test_half_close_then_commands(void **state)
 {
@@ -522,6 +541,7 @@ int main(void)
 		cmocka_unit_test(test_admin_reader_that_never_reads),
 		T(test_reader_that_never_reads),
 		T(test_reader_that_reads_late),
+		T(test_responses_behind_a_message_in_progress),
 		T(test_half_close_then_commands),
 		T(test_peer_that_only_stops_reading),
 		T(test_many_silent_connections),

@@ -149,7 +149,7 @@ static void header_done(struct tcp_conn *conn, const uint8_t *pdu)
 	}
 	switch (rx->shape.type) {
 	case TCP_PDU_CAPSULE_CMD:
-		/* What has arrived of its data is not looked for: nearly always capsule_bytes() finds the whole. */
+		/* What has arrived of its data is not looked for: nearly always header_bytes() finds the whole. */
 		(void)capsule(conn, pdu, NULL, 0);
 		break;
 	case TCP_PDU_H2C_DATA:

@@ -155,12 +155,11 @@ struct tcp_rx {
 	uint8_t have;  /* bytes in @stash: of a header or a digest */
 	bool shaped;   /* @shape is that of the header in @stash */
 	bool wait;     /* in-capsule data whose command has no buffers yet */
-	bool direct;   /* the receive in progress goes to the command's buffer */
 	bool more;     /* the socket had more than the last receive took */
 	bool memo;
-	uint64_t shape_of;    /* the 8 bytes that @shape was made from, if @memo */
-	uint32_t capsule_len; /* of the header, if they are those of a CapsuleCmd without digest, else TCP_RX_NO_CAPSULE
-			       */
+	struct nvmft_request *req; /* NULL: the data is dropped */
+	uint64_t shape_of;         /* the 8 bytes that @shape was made from, if @memo */
+	uint32_t capsule_len; /* of the header, if these are a CapsuleCmd's without digest, else TCP_RX_NO_CAPSULE */
 	struct tcp_shape shape;
 	uint32_t left; /* bytes of padding or data to come */
 	uint32_t lead; /* of data: those in front of what the command wants */
@@ -169,41 +168,43 @@ struct tcp_rx {
 	uint32_t at; /* offset of the sink in the command's data, located at @iov, @iov_off */
 	bool located;
 	uint32_t iov, iov_off;
-	struct nvmft_request *req; /* NULL: the data is dropped */
-	uint8_t *kept;             /* received but not parsed, because parsing had to stop */
+	uint8_t *kept; /* received but not parsed, because parsing had to stop */
 	uint32_t kept_len, kept_off;
 	uint8_t stash[TCP_HEADER_MAX + TCP_DIGEST_LEN];
 };
 
-/* The transport's private bytes of a queue. Belongs to the thread of the queue's poll group. */
+/*
+ * The transport's private bytes of a queue. Belongs to the thread of the queue's poll group. What each command needs is
+ * in front, together.
+ */
 struct tcp_conn {
 	struct nvmft_queue *queue;
 	struct tcp_group *tg;
-	struct tcp_port *port;
-	int fd;
 	uint8_t state; /* enum tcp_conn_state */
 	bool dirty;
 	bool starved;
 	bool send_icresp;
 	bool send_term;
-	bool success_ok; /* C2HData may stand for the response, see tx.c */
-	struct tcp_params params;
-	struct nvmft_ring_op rx_op, tx_op;
-	TAILQ_ENTRY(tcp_conn) link; /* group's dirty or starved */
-	uint32_t room; /* plain responses that find room in @next without further ado; 0: respond_any() has to look */
+	bool success_ok;           /* C2HData may stand for the response, see tx.c */
+	uint32_t room;             /* plain responses that surely fit into @next; 0: respond_any() has to look */
 	struct tx_batch *next;     /* to be sent when @batch is */
 	struct tcp_req_list txq;   /* what goes behind them: no room, or R2Ts */
 	struct tcp_req_list spent; /* their responses are in @next as a whole: to be released in this pass */
-	struct tx_batch *batch;    /* being sent */
-	uint32_t tx_unsent;        /* responses in all of them */
-	uint64_t tx_bytes;         /* of data in them */
-	uint64_t bulk_bytes;       /* of large transfers, asked for and not received */
+	uint32_t tx_unsent;        /* responses in all of them, and in @batch */
+	uint64_t tx_bytes;         /* of data in these */
+	struct tcp_params params;
+	struct tcp_rx rx;
+	struct tx_batch *batch; /* being sent */
+	uint64_t bulk_bytes;    /* of large transfers, asked for and not received */
+	struct tcp_port *port;
+	int fd;
+	struct nvmft_ring_op rx_op, tx_op;
+	TAILQ_ENTRY(tcp_conn) link; /* group's dirty or starved */
 	struct tcp_ttags ttags;
 	struct tcp_error term;
 	uint32_t term_pdu_len; /* of the offending header, in rx.stash */
 	struct nvmft_timer linger;
 	union inet_end peer, local;
-	struct tcp_rx rx;
 };
 
 static inline struct tcp_conn *tcp_conn_of(struct nvmft_queue *queue)
