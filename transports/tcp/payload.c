@@ -59,43 +59,6 @@ static void payload_end(struct tcp_conn *conn, bool good)
 		nvmft_request_execute(request);
 }
 
-/* Data that goes to one buffer and is there as a whole needs no account of where it stands. */
-static bool at_once(const struct tcp_shape *shape, const struct nvmft_request *request, size_t len)
-{
-	return likely(len >= shape->data_len && !shape->pad && !shape->ddgst && request->iovcnt == 1);
-}
-
-/*
- * nvmft_tcp_payload_of_capsule() - what is behind the SQE
- * @request: the command, NULL if it has failed
- * @p, @len: what has arrived, if that is known
- *
- * Returns how much of it was taken.
- */
-size_t nvmft_tcp_payload_of_capsule(struct tcp_conn *conn, struct nvmft_request *request, const uint8_t *p, size_t len)
-{
-	const struct tcp_shape *shape = &conn->rx.shape;
-	struct tcp_req *treq;
-
-	if (!request || request->dir != NVMFT_DIR_FROM_HOST || request->sgl != NVMFT_SGL_IN_CAPSULE) {
-		nvmft_tcp_payload_begin(conn, NULL, 0, 0, 0);
-		return 0;
-	}
-	assert((uint64_t)request->sgl_offset + request->data_len <= shape->data_len);
-	treq = tcp_req_of(request);
-	if (treq->where == TCP_REQ_CAPSULE && at_once(shape, request, len)) {
-		len = shape->data_len;
-		/* As in nvmft_tcp_payload_bytes(). */
-		memcpy(request->iov->base, p + request->sgl_offset, request->data_len);
-		treq->where = TCP_REQ_CORE;
-		nvmft_request_execute(request);
-		return len;
-	}
-	nvmft_tcp_payload_begin(conn, request, request->sgl_offset, request->data_len, 0);
-	conn->rx.wait = treq->where != TCP_REQ_CAPSULE;
-	return 0;
-}
-
 /* Known only when the command has its buffers, thus when data arrives. */
 static void locate(struct tcp_rx *rx)
 {

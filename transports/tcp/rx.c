@@ -72,6 +72,43 @@ static __attribute__((noinline)) void capsule_too_long(struct tcp_conn *conn, co
 		nvmft_tcp_conn_dead(conn, &err, pdu, sizeof(struct tcp_capsule_cmd));
 }
 
+/* Data that goes to one buffer and is there as a whole needs no account of where it stands. */
+static bool at_once(const struct tcp_shape *shape, const struct nvmft_request *request, size_t len)
+{
+	return likely(len >= shape->data_len && !shape->pad && !shape->ddgst && request->iovcnt == 1);
+}
+
+/*
+ * capsule_data() - what is behind the SQE
+ * @request: the command, NULL if it has failed
+ * @p, @len: what has arrived, if that is known
+ *
+ * Returns how much of it was taken.
+ */
+static size_t capsule_data(struct tcp_conn *conn, struct nvmft_request *request, const uint8_t *p, size_t len)
+{
+	const struct tcp_shape *shape = &conn->rx.shape;
+	struct tcp_req *treq;
+
+	if (!request || request->dir != NVMFT_DIR_FROM_HOST || request->sgl != NVMFT_SGL_IN_CAPSULE) {
+		nvmft_tcp_payload_begin(conn, NULL, 0, 0, 0);
+		return 0;
+	}
+	assert((uint64_t)request->sgl_offset + request->data_len <= shape->data_len);
+	treq = tcp_req_of(request);
+	if (treq->where == TCP_REQ_CAPSULE && at_once(shape, request, len)) {
+		len = shape->data_len;
+		/* The one copy of small host data, as in nvmft_tcp_payload_bytes(). */
+		memcpy(request->iov->base, p + request->sgl_offset, request->data_len);
+		treq->where = TCP_REQ_CORE;
+		nvmft_request_execute(request);
+		return len;
+	}
+	nvmft_tcp_payload_begin(conn, request, request->sgl_offset, request->data_len, 0);
+	conn->rx.wait = treq->where != TCP_REQ_CAPSULE;
+	return 0;
+}
+
 /* A CapsuleCmd. Returns how much was taken of its data, @len bytes of which have arrived at @data. */
 static size_t capsule(struct tcp_conn *conn, const uint8_t *pdu, const uint8_t *data, size_t len)
 {
@@ -102,7 +139,7 @@ static size_t capsule(struct tcp_conn *conn, const uint8_t *pdu, const uint8_t *
 	memcpy(&request->sqe, pdu + offsetof(struct tcp_capsule_cmd, sqe), sizeof(request->sqe));
 	request->in_capsule_len = data_len;
 	good = nvmft_request_start(request);
-	return data_len > 0 ? nvmft_tcp_payload_of_capsule(conn, good ? request : NULL, data, len) : 0;
+	return data_len > 0 ? capsule_data(conn, good ? request : NULL, data, len) : 0;
 }
 
 static void h2c_data(struct tcp_conn *conn, const uint8_t *pdu)

@@ -266,7 +266,6 @@ static inline void nvmft_tcp_rx_forget_shape(struct tcp_conn *conn)
 /* payload.c: data of capsules and H2CData on its way to a command */
 void nvmft_tcp_payload_begin(struct tcp_conn *conn, struct nvmft_request *request, uint32_t lead, uint32_t sink,
 			     uint32_t at);
-size_t nvmft_tcp_payload_of_capsule(struct tcp_conn *conn, struct nvmft_request *request, const uint8_t *p, size_t len);
 size_t nvmft_tcp_payload_bytes(struct tcp_conn *conn, const uint8_t *p, size_t len);
 struct iovec nvmft_tcp_payload_room(struct tcp_conn *conn);
 void nvmft_tcp_payload_landed(struct tcp_conn *conn, size_t len);

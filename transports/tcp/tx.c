@@ -155,25 +155,16 @@ static uint32_t data_digest(const struct nvmft_request *request)
 	return nvmft_tcp_crc_final(crc);
 }
 
-/* On a plain connection, which is known where these are called, there are no digests to ask for. */
-static inline void add_resp(const struct tcp_conn *conn, struct tx_batch *batch, const struct nvmft_request *request,
-			    bool plain)
+static void add_resp(const struct tcp_conn *conn, struct tx_batch *batch, const struct nvmft_request *request)
 {
-	uint8_t *at = batch->scratch_end;
-
-	batch_add_scratch(batch, plain ? tcp_put_resp(at, TCP_HEADER_RESP, &request->cqe)
-				       : nvmft_tcp_build_resp(at, &conn->params, &request->cqe));
+	batch_add_scratch(batch, nvmft_tcp_build_resp(batch->scratch_end, &conn->params, &request->cqe));
 }
 
-static inline void add_c2h_header(const struct tcp_conn *conn, struct tx_batch *batch,
-				  const struct nvmft_request *request, bool success, bool plain)
+static void add_c2h_header(const struct tcp_conn *conn, struct tx_batch *batch, const struct nvmft_request *request,
+			   bool success)
 {
-	const struct tcp_params *params = &conn->params;
-	uint16_t cid = request->cqe.cid;
-	uint8_t *at = batch->scratch_end;
-
-	batch_add_scratch(batch, plain ? tcp_put_c2h_data(at, params, cid, request->data_len, success)
-				       : nvmft_tcp_build_c2h_data(at, params, cid, request->data_len, success));
+	batch_add_scratch(batch, nvmft_tcp_build_c2h_data(batch->scratch_end, &conn->params, request->cqe.cid,
+							  request->data_len, success));
 }
 
 /* Host data that was announced to come is here, or will not come. */
@@ -192,7 +183,7 @@ static bool add_data(const struct tcp_conn *conn, struct tx_batch *batch, struct
 	if (!treq->header_sent) {
 		if (conn->params.ddgst)
 			treq->ddgst = data_digest(request);
-		add_c2h_header(conn, batch, request, success, false);
+		add_c2h_header(conn, batch, request, success);
 		treq->header_sent = true;
 	}
 	while (treq->next_iov < request->iovcnt) {
@@ -205,7 +196,7 @@ static bool add_data(const struct tcp_conn *conn, struct tx_batch *batch, struct
 		batch_add_scratch(batch, sizeof(treq->ddgst));
 	}
 	if (!success)
-		add_resp(conn, batch, request, false);
+		add_resp(conn, batch, request);
 	return true;
 }
 
@@ -227,7 +218,7 @@ static inline void response_added(struct tcp_conn *conn, struct tx_batch *batch,
 static bool add_response(struct tcp_conn *conn, struct tx_batch *batch, struct tcp_req *treq)
 {
 	if (!has_data(treq->request)) {
-		add_resp(conn, batch, treq->request, false);
+		add_resp(conn, batch, treq->request);
 		response_added(conn, batch, treq);
 		return true;
 	}
@@ -443,24 +434,31 @@ static inline bool plain(const struct tcp_conn *conn, const struct nvmft_request
 	return conn->room > 0 && (!data || (request->iovcnt == 1 && conn->next->data < TCP_TX_BATCH_BYTES));
 }
 
+static inline void add_plain_resp(struct tx_batch *batch, const struct nvmft_request *request)
+{
+	batch_add_scratch(batch, tcp_put_resp(batch->scratch_end, TCP_HEADER_RESP, &request->cqe));
+}
+
+/* As add_response() does it, but without asking for digests and padding. */
 static inline void add_plain(struct tcp_conn *conn, struct tcp_req *treq, const struct nvmft_request *request,
 			     bool data)
 {
 	struct tx_batch *batch = conn->next;
+	bool success;
 
 	conn->room--;
-	if (data) {
-		bool success = is_success(conn, request);
-
-		add_c2h_header(conn, batch, request, success, true);
-		batch_add_data(batch, request->iov);
-		if (!success)
-			add_resp(conn, batch, request, true);
-		response_with_data_added(batch, treq);
-	} else {
-		add_resp(conn, batch, request, true);
+	if (!data) {
+		add_plain_resp(batch, request);
 		response_added(conn, batch, treq);
+		return;
 	}
+	success = is_success(conn, request);
+	batch_add_scratch(batch, tcp_put_c2h_data(batch->scratch_end, &conn->params, request->cqe.cid,
+						  request->data_len, success));
+	batch_add_data(batch, request->iov);
+	if (!success)
+		add_plain_resp(batch, request);
+	response_with_data_added(batch, treq);
 }
 
 /* The first response of a pass, or one that is not plain. */
