@@ -11,6 +11,11 @@
 #include "poll_group.h"
 
 #define DEFAULT_SPIN_US 50u
+/*
+ * So long a thread spins without a system call; from then on it lets go first who waits for its processor. What brings
+ * the next command may be among these: the host of a loopback connection, a softirq, the worker of a driver.
+ */
+#define SPIN_ALONE_NS 5000u
 
 struct worker {
 	struct nvmft_threads *threads;
@@ -22,35 +27,39 @@ struct worker {
 };
 
 struct nvmft_threads {
-	enum nvmft_poll_mode mode;
 	uint64_t spin_ns;
 	unsigned int n;
 	struct worker workers[];
 };
 
 /* Spin for a while after the last event: a wake-up costs more than the usual gap between two commands. */
-static void worker_poll_adaptive(struct worker *w)
-{
-	uint64_t last_event = 0;
-
-	while (!w->stop) {
-		bool spin = w->group->now_ns - last_event < w->threads->spin_ns;
-
-		if (nvmft_poll(w->group, spin ? 0 : NVMFT_POLL_WAIT) > 0)
-			last_event = w->group->now_ns;
-	}
-}
-
 static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
-	unsigned int flags = w->threads->mode == NVMFT_POLL_NEVER ? NVMFT_POLL_WAIT : 0;
+	uint64_t last_event = 0;
 
-	if (w->threads->mode == NVMFT_POLL_ADAPTIVE)
-		worker_poll_adaptive(w);
-	while (!w->stop)
-		nvmft_poll(w->group, flags);
+	while (!w->stop) {
+		uint64_t idle = w->group->now_ns - last_event;
+		bool spin = idle < w->threads->spin_ns;
+
+		if (nvmft_poll(w->group, spin ? 0 : NVMFT_POLL_WAIT) > 0)
+			last_event = w->group->now_ns;
+		else if (spin && idle > SPIN_ALONE_NS)
+			sched_yield();
+	}
 	return NULL;
+}
+
+static uint64_t spin_ns(const struct nvmft_threads_opts *o)
+{
+	switch (o->mode) {
+	case NVMFT_POLL_ALWAYS:
+		return UINT64_MAX;
+	case NVMFT_POLL_NEVER:
+		return 0;
+	default:
+		return (uint64_t)o->spin_us * 1000;
+	}
 }
 
 static int worker_start(struct worker *w)
@@ -149,8 +158,7 @@ int nvmft_threads_start(struct nvmft_target *target, const struct nvmft_threads_
 	threads = calloc(1, sizeof(*threads) + o.threads * sizeof(threads->workers[0]));
 	if (!threads)
 		return -ENOMEM;
-	threads->mode = o.mode;
-	threads->spin_ns = (uint64_t)o.spin_us * 1000;
+	threads->spin_ns = spin_ns(&o);
 	threads->n = o.threads;
 	nvmft_target_lock(target);
 	ret = target->threads ? -EALREADY : threads_start(target, threads, &o);

@@ -11,12 +11,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "host.h"
+
+static atomic_uint yields;
+
+/* In place of libc's, for the library, too. */
+int sched_yield(void)
+{
+	yields++;
+	return (int)syscall(SYS_sched_yield);
+}
 
 /* A target with the real clock: what sleeps here is the kernel. */
 static struct nvmft_target *new_target(void)
@@ -327,6 +337,42 @@ static void threads_of_the_library_come_and_go(void **state)
 	}
 }
 
+static void stop_threads(struct nvmft_target *target)
+{
+	struct stop stop = {.done.fn = stopped};
+
+	assert_int_equal(nvmft_target_stop(target, &stop.done), 0);
+	while (!stop.stopped)
+		usleep(100);
+	assert_int_equal(nvmft_target_destroy(target), 0);
+}
+
+static void a_thread_that_spins_lets_others_go_first(void **state)
+{
+	struct nvmft_threads_opts opts = {.size = sizeof(opts), .mode = NVMFT_POLL_ALWAYS};
+	struct nvmft_target *target = new_target();
+
+	(void)state;
+	yields = 0;
+	assert_int_equal(nvmft_threads_start(target, &opts), 0);
+	while (!yields)
+		usleep(100);
+	stop_threads(target);
+}
+
+static void a_thread_that_does_not_spin_need_not(void **state)
+{
+	struct nvmft_threads_opts opts = {.size = sizeof(opts), .mode = NVMFT_POLL_NEVER};
+	struct nvmft_target *target = new_target();
+
+	(void)state;
+	yields = 0;
+	assert_int_equal(nvmft_threads_start(target, &opts), 0);
+	usleep(10000);
+	stop_threads(target);
+	assert_int_equal(yields, 0);
+}
+
 static void bad_thread_options_leave_nothing(void **state)
 {
 	int cpu = 100000;
@@ -436,6 +482,8 @@ int main(void)
 		cmocka_unit_test(group_belongs_to_the_first_thread),
 		cmocka_unit_test(waiting_poll_returns_when_called),
 		cmocka_unit_test(threads_of_the_library_come_and_go),
+		cmocka_unit_test(a_thread_that_spins_lets_others_go_first),
+		cmocka_unit_test(a_thread_that_does_not_spin_need_not),
 		cmocka_unit_test(bad_thread_options_leave_nothing),
 		cmocka_unit_test(idle_threads_use_no_cpu),
 		cmocka_unit_test(nothing_is_configured_after_stopping),
