@@ -7,7 +7,7 @@
  * of host.h over TH_RDMA are made of these connections; tests of what a host must not do use them as they are:
  *
  *   struct th_rdma_ask ask = {.qid = 1};
- *   struct th_rdma *r = th_rdma_open(&t, &ask);     as t.port is of TH_RDMA
+ *   struct th_rdma *r = th_rdma_open(&t, &ask);     as t.port is of TH_RDMA, or @ask says where to
  *
  *   assert_true(r->up);                             else r->sts says how it was rejected
  *   th_rdma_send(r, capsule, len);
@@ -33,6 +33,7 @@ enum {
 
 /*
  * struct th_rdma_ask - how to connect; zero fields mean the default
+ * @traddr, @trsvcid: where to; default t.port
  * @qid: of the private data
  * @depth: commands, HSQSIZE + 1; default 32
  * @cntlid: of the private data
@@ -45,6 +46,7 @@ enum {
  * @half: stop when the connection was accepted, without the last message of its establishment
  */
 struct th_rdma_ask {
+	const char *traddr, *trsvcid;
 	uint16_t qid;
 	uint32_t depth;
 	uint16_t cntlid;
@@ -111,6 +113,8 @@ void th_rdma_silence(struct th_rdma *r);
 
 /* Send @len bytes as a capsule. */
 void th_rdma_send(struct th_rdma *r, const void *capsule, uint32_t len);
+/* The first @good bytes of a capsule; the @rest this host's own device cannot read, which ends the connection. */
+void th_rdma_send_half(struct th_rdma *r, uint32_t good, uint32_t rest);
 /* Post a receive for one more response, of those kept back by keep_receives. */
 void th_rdma_post_receive(struct th_rdma *r);
 /* Wait for the next response, at most ten seconds. false: the connection has ended. */

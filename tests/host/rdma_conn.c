@@ -32,16 +32,18 @@
 #define ACK_TIMEOUT 15
 #define RETRIES 6
 
-static struct sockaddr_storage address_of(struct th *t, struct nvmft_port *port)
+static struct sockaddr_storage address_of(const struct th_rdma *r)
 {
 	const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
 	struct sockaddr_storage ss = {.ss_family = AF_UNSPEC};
 	char traddr[256], trsvcid[32];
 	struct addrinfo *info;
 
-	(void)t;
-	nvmft_port_address(port, traddr, trsvcid);
-	assert_int_equal(getaddrinfo(traddr, trsvcid, &hints, &info), 0);
+	if (!r->ask.traddr)
+		nvmft_port_address(r->t->port, traddr, trsvcid);
+	assert_int_equal(getaddrinfo(r->ask.traddr ? r->ask.traddr : traddr, r->ask.traddr ? r->ask.trsvcid : trsvcid,
+				     &hints, &info),
+			 0);
 	memcpy(&ss, info->ai_addr, info->ai_addrlen);
 	freeaddrinfo(info);
 	return ss;
@@ -194,7 +196,7 @@ bool th_rdma_answered(struct th_rdma *r)
 
 static bool resolve(struct th_rdma *r)
 {
-	struct sockaddr_storage ss = address_of(r->t, r->t->port);
+	struct sockaddr_storage ss = address_of(r);
 
 	/* An event that is neither of these. */
 	r->event = RDMA_CM_EVENT_TIMEWAIT_EXIT;
@@ -271,21 +273,41 @@ void th_rdma_close(struct th_rdma *r)
 
 /* ---- as they are ---- */
 
-void th_rdma_send(struct th_rdma *r, const void *capsule, uint32_t len)
+static void post_send(struct th_rdma *r, struct ibv_sge *sge, int sges)
 {
-	struct th_rdma_slot *slot = &r->slots[r->next_slot++ % r->nslots];
-	struct ibv_sge sge = {(uintptr_t)slot->capsule, len, r->mr->lkey};
 	struct ibv_send_wr *bad, wr = {
 					 .wr_id = TH_WR_SEND,
-					 .sg_list = &sge,
-					 .num_sge = 1,
+					 .sg_list = sge,
+					 .num_sge = sges,
 					 .opcode = IBV_WR_SEND,
 					 .send_flags = IBV_SEND_SIGNALED,
 				 };
 
-	assert_true(len <= 64 + r->in_capsule);
-	memcpy(slot->capsule, capsule, len);
 	assert_int_equal(ibv_post_send(r->id->qp, &wr, &bad), 0);
+}
+
+static struct ibv_sge next_capsule(struct th_rdma *r, uint32_t len)
+{
+	struct th_rdma_slot *slot = &r->slots[r->next_slot++ % r->nslots];
+
+	assert_true(len <= 64 + r->in_capsule);
+	return (struct ibv_sge){(uintptr_t)slot->capsule, len, r->mr->lkey};
+}
+
+void th_rdma_send(struct th_rdma *r, const void *capsule, uint32_t len)
+{
+	struct ibv_sge sge = next_capsule(r, len);
+
+	memcpy((void *)(uintptr_t)sge.addr, capsule, len);
+	post_send(r, &sge, 1);
+}
+
+void th_rdma_send_half(struct th_rdma *r, uint32_t good, uint32_t rest)
+{
+	struct ibv_sge capsule = next_capsule(r, good);
+	struct ibv_sge sge[] = {capsule, {capsule.addr + good, rest, ~r->mr->lkey}};
+
+	post_send(r, sge, 2);
 }
 
 static bool response_or_end(void *arg)
