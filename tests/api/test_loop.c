@@ -50,16 +50,45 @@ static void stopped(struct nvmft_done *done, int result)
 	stop->stopped = true;
 }
 
-static void stop_by_polling(struct nvmft_target *target, struct nvmft_poll_group *group)
+/* By threads that run. */
+static void stop_and_wait(struct nvmft_target *target)
 {
 	struct stop stop = {.done.fn = stopped};
 
 	assert_int_equal(nvmft_target_stop(target, &stop.done), 0);
+	while (!stop.stopped)
+		usleep(100);
+}
+
+/* ---- a group that the test drives ---- */
+
+struct fixture {
+	struct nvmft_target *target;
+	struct nvmft_poll_group *group;
+};
+
+static int setup(void **state)
+{
+	static struct fixture f;
+
+	f.target = new_target();
+	assert_int_equal(nvmft_poll_group_create(f.target, &f.group), 0);
+	*state = &f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	struct stop stop = {.done.fn = stopped};
+
+	assert_int_equal(nvmft_target_stop(f->target, &stop.done), 0);
 	assert_false(stop.stopped);
 	while (!stop.stopped)
-		nvmft_poll(group, 0);
-	assert_int_equal(nvmft_target_stop(target, &stop.done), -EALREADY);
-	assert_int_equal(nvmft_target_destroy(target), 0);
+		nvmft_poll(f->group, 0);
+	assert_int_equal(nvmft_target_stop(f->target, &stop.done), -EALREADY);
+	assert_int_equal(nvmft_target_destroy(f->target), 0);
+	return 0;
 }
 
 static bool readable(int fd, int timeout_ms)
@@ -84,85 +113,61 @@ static void settle(struct nvmft_poll_group *group)
 
 static void idle_group_can_be_slept_on(void **state)
 {
-	struct nvmft_target *target = new_target();
-	struct nvmft_poll_group *group;
+	struct fixture *f = *state;
 
-	(void)state;
-	assert_int_equal(nvmft_poll_group_create(target, &group), 0);
-	settle(group);
-	assert_false(readable(nvmft_poll_group_fd(group), 20));
-	stop_by_polling(target, group);
+	settle(f->group);
+	assert_false(readable(nvmft_poll_group_fd(f->group), 20));
 }
+
+struct counted_call {
+	struct nvmft_call call;
+	int calls;
+};
 
 static void count_call(struct nvmft_call *call)
 {
-	struct {
-		struct nvmft_call call;
-		int calls;
-	} *c = (void *)call;
-
-	c->calls++;
+	((struct counted_call *)(void *)call)->calls++;
 }
 
 static void call_wakes_a_sleeping_group(void **state)
 {
-	struct {
-		struct nvmft_call call;
-		int calls;
-	} c = {.call.fn = count_call};
-	struct nvmft_target *target = new_target();
-	struct nvmft_poll_group *group;
+	struct counted_call c = {.call.fn = count_call};
+	struct fixture *f = *state;
 
-	(void)state;
-	assert_int_equal(nvmft_poll_group_create(target, &group), 0);
-	settle(group);
-	nvmft_poll_group_call(group, &c.call);
+	settle(f->group);
+	nvmft_poll_group_call(f->group, &c.call);
 	assert_int_equal(c.calls, 0);
-	assert_true(readable(nvmft_poll_group_fd(group), 1000));
-	while (nvmft_poll(group, 0) > 0)
+	assert_true(readable(nvmft_poll_group_fd(f->group), 1000));
+	while (nvmft_poll(f->group, 0) > 0)
 		;
 	assert_int_equal(c.calls, 1);
-	stop_by_polling(target, group);
 }
 
 static void call_before_sleeping_is_not_slept_over(void **state)
 {
-	struct {
-		struct nvmft_call call;
-		int calls;
-	} c = {.call.fn = count_call};
-	struct nvmft_target *target = new_target();
-	struct nvmft_poll_group *group;
+	struct counted_call c = {.call.fn = count_call};
+	struct fixture *f = *state;
 
-	(void)state;
-	assert_int_equal(nvmft_poll_group_create(target, &group), 0);
-	settle(group);
-	nvmft_poll(group, 0);
-	nvmft_poll_group_call(group, &c.call);
-	assert_int_equal(nvmft_poll_group_arm(group), -EAGAIN);
-	stop_by_polling(target, group);
+	settle(f->group);
+	nvmft_poll(f->group, 0);
+	nvmft_poll_group_call(f->group, &c.call);
+	assert_int_equal(nvmft_poll_group_arm(f->group), -EAGAIN);
+	settle(f->group);
 	assert_int_equal(c.calls, 1);
 }
 
 static void every_call_wakes_a_sleeping_group(void **state)
 {
-	struct {
-		struct nvmft_call call;
-		int calls;
-	} c = {.call.fn = count_call};
-	struct nvmft_target *target = new_target();
-	struct nvmft_poll_group *group;
+	struct counted_call c = {.call.fn = count_call};
+	struct fixture *f = *state;
 
-	(void)state;
-	assert_int_equal(nvmft_poll_group_create(target, &group), 0);
 	for (int i = 1; i <= 3; i++) {
-		settle(group);
-		nvmft_poll_group_call(group, &c.call);
-		assert_true(readable(nvmft_poll_group_fd(group), 1000));
-		settle(group);
+		settle(f->group);
+		nvmft_poll_group_call(f->group, &c.call);
+		assert_true(readable(nvmft_poll_group_fd(f->group), 1000));
+		settle(f->group);
 		assert_int_equal(c.calls, i);
 	}
-	stop_by_polling(target, group);
 }
 
 #define RALLY 10000
@@ -195,18 +200,15 @@ static void *call_again_and_again(void *arg)
 
 static void no_call_is_slept_over(void **state)
 {
-	struct rally r = {.call.fn = count_rally};
-	struct nvmft_target *target = new_target();
+	struct fixture *f = *state;
+	struct rally r = {.call.fn = count_rally, .group = f->group};
 	pthread_t thread;
 
-	(void)state;
-	assert_int_equal(nvmft_poll_group_create(target, &r.group), 0);
 	assert_int_equal(pthread_create(&thread, NULL, call_again_and_again, &r), 0);
 	while (r.calls < RALLY)
 		if (nvmft_poll(r.group, 0) == 0 && nvmft_poll_group_arm(r.group) == 0)
 			assert_true(readable(nvmft_poll_group_fd(r.group), 10000));
 	pthread_join(thread, NULL);
-	stop_by_polling(target, r.group);
 }
 
 /* A socket's completion is deferred work of the kernel: this is what a host's epoll must be woken for. */
@@ -215,42 +217,34 @@ static void connection_wakes_a_sleeping_group(void **state)
 	struct nvmft_port_opts opts = {
 		.size = sizeof(opts), .transport = nvmft_transport_tcp(), .traddr = "127.0.0.1", .trsvcid = "0"};
 	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct nvmft_target *target = new_target();
-	struct nvmft_poll_group *group;
+	struct fixture *f = *state;
 	char traddr[256], trsvcid[32];
 	struct nvmft_port *port;
 	int fd;
 
-	(void)state;
-	assert_int_equal(nvmft_poll_group_create(target, &group), 0);
-	assert_int_equal(nvmft_port_add(target, &opts, &port), 0);
+	assert_int_equal(nvmft_port_add(f->target, &opts, &port), 0);
 	nvmft_port_address(port, traddr, trsvcid);
-	settle(group);
-	assert_false(readable(nvmft_poll_group_fd(group), 20));
+	settle(f->group);
+	assert_false(readable(nvmft_poll_group_fd(f->group), 20));
 	addr.sin_port = htons((uint16_t)atoi(trsvcid));
 	fd = socket(AF_INET, SOCK_STREAM, 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	assert_true(readable(nvmft_poll_group_fd(group), 1000));
-	settle(group);
-	assert_false(readable(nvmft_poll_group_fd(group), 20));
+	assert_true(readable(nvmft_poll_group_fd(f->group), 1000));
+	settle(f->group);
+	assert_false(readable(nvmft_poll_group_fd(f->group), 20));
 	assert_int_equal(write(fd, "garbage!", 8), 8);
-	assert_true(readable(nvmft_poll_group_fd(group), 1000));
+	assert_true(readable(nvmft_poll_group_fd(f->group), 1000));
 	close(fd);
-	stop_by_polling(target, group);
 }
 
 static void configuration_wakes_a_sleeping_group(void **state)
 {
 	struct nvmft_subsystem_opts opts = {.size = sizeof(opts), .nqn = TH_NQN};
-	struct nvmft_target *target = new_target();
-	struct nvmft_poll_group *group;
+	struct fixture *f = *state;
 
-	(void)state;
-	assert_int_equal(nvmft_poll_group_create(target, &group), 0);
-	settle(group);
-	assert_int_equal(nvmft_subsystem_create(target, &opts, NULL), 0);
-	assert_true(readable(nvmft_poll_group_fd(group), 1000));
-	stop_by_polling(target, group);
+	settle(f->group);
+	assert_int_equal(nvmft_subsystem_create(f->target, &opts, NULL), 0);
+	assert_true(readable(nvmft_poll_group_fd(f->group), 1000));
 }
 
 static void *poll_as_another(void *arg)
@@ -260,18 +254,14 @@ static void *poll_as_another(void *arg)
 
 static void group_belongs_to_the_first_thread(void **state)
 {
-	struct nvmft_target *target = new_target();
-	struct nvmft_poll_group *group;
+	struct fixture *f = *state;
 	pthread_t thread;
 	void *ret;
 
-	(void)state;
-	assert_int_equal(nvmft_poll_group_create(target, &group), 0);
-	nvmft_poll(group, 0);
-	assert_int_equal(pthread_create(&thread, NULL, poll_as_another, group), 0);
+	nvmft_poll(f->group, 0);
+	assert_int_equal(pthread_create(&thread, NULL, poll_as_another, f->group), 0);
 	pthread_join(thread, &ret);
 	assert_int_equal((intptr_t)ret, -EOWNERDEAD);
-	stop_by_polling(target, group);
 }
 
 struct waiter {
@@ -290,13 +280,9 @@ static void *wait_in_poll(void *arg)
 
 static void waiting_poll_returns_when_called(void **state)
 {
-	struct {
-		struct nvmft_call call;
-		int calls;
-	} c = {.call.fn = count_call};
+	struct counted_call c = {.call.fn = count_call};
 	struct nvmft_target_stats stats = {.size = sizeof(stats)};
 	struct nvmft_target *target = new_target();
-	struct stop stop = {.done.fn = stopped};
 	struct waiter w = {0};
 	pthread_t thread;
 
@@ -306,9 +292,7 @@ static void waiting_poll_returns_when_called(void **state)
 	do
 		assert_int_equal(nvmft_target_stats(target, &stats), 0);
 	while (!stats.sleeps);
-	assert_int_equal(nvmft_target_stop(target, &stop.done), 0);
-	while (!stop.stopped)
-		usleep(100);
+	stop_and_wait(target);
 	w.stop = true;
 	nvmft_poll_group_call(w.group, &c.call);
 	pthread_join(thread, NULL);
@@ -324,14 +308,11 @@ static void threads_of_the_library_come_and_go(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
 		struct nvmft_threads_opts opts = {.size = sizeof(opts), .threads = 3, .mode = modes[i]};
-		struct stop stop = {.done.fn = stopped};
 		struct nvmft_target *target = new_target();
 
 		assert_int_equal(nvmft_threads_start(target, &opts), 0);
 		assert_int_equal(nvmft_threads_start(target, &opts), -EALREADY);
-		assert_int_equal(nvmft_target_stop(target, &stop.done), 0);
-		while (!stop.stopped)
-			usleep(100);
+		stop_and_wait(target);
 		nvmft_threads_stop(target);
 		assert_int_equal(nvmft_target_destroy(target), 0);
 	}
@@ -402,7 +383,6 @@ static uint64_t cpu_ns(void)
 static void idle_threads_use_no_cpu(void **state)
 {
 	struct nvmft_threads_opts opts = {.size = sizeof(opts), .threads = 2};
-	struct stop stop = {.done.fn = stopped};
 	struct nvmft_target *target = new_target();
 	uint64_t before;
 
@@ -412,9 +392,7 @@ static void idle_threads_use_no_cpu(void **state)
 	before = cpu_ns();
 	usleep(300000);
 	assert_true(cpu_ns() - before < 3000000);
-	assert_int_equal(nvmft_target_stop(target, &stop.done), 0);
-	while (!stop.stopped)
-		usleep(100);
+	stop_and_wait(target);
 	assert_int_equal(nvmft_target_destroy(target), 0);
 }
 
@@ -469,17 +447,19 @@ static void nothing_is_configured_after_stopping(void **state)
 	assert_int_equal(nvmft_target_destroy(target), 0);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(idle_group_can_be_slept_on),
-		cmocka_unit_test(call_wakes_a_sleeping_group),
-		cmocka_unit_test(every_call_wakes_a_sleeping_group),
-		cmocka_unit_test(no_call_is_slept_over),
-		cmocka_unit_test(call_before_sleeping_is_not_slept_over),
-		cmocka_unit_test(connection_wakes_a_sleeping_group),
-		cmocka_unit_test(configuration_wakes_a_sleeping_group),
-		cmocka_unit_test(group_belongs_to_the_first_thread),
+		TEST(idle_group_can_be_slept_on),
+		TEST(call_wakes_a_sleeping_group),
+		TEST(every_call_wakes_a_sleeping_group),
+		TEST(no_call_is_slept_over),
+		TEST(call_before_sleeping_is_not_slept_over),
+		TEST(connection_wakes_a_sleeping_group),
+		TEST(configuration_wakes_a_sleeping_group),
+		TEST(group_belongs_to_the_first_thread),
 		cmocka_unit_test(waiting_poll_returns_when_called),
 		cmocka_unit_test(threads_of_the_library_come_and_go),
 		cmocka_unit_test(a_thread_that_spins_lets_others_go_first),
