@@ -121,6 +121,20 @@ static nvmft_status perform(struct probe *p, struct nvmft_io *io)
 	}
 }
 
+nvmft_status probe_answer(struct probe *p, struct nvmft_io *io)
+{
+	p->ngot = 0;
+	for (uint32_t i = 0; i < io->iovcnt; i++) {
+		if ((io->sqe->opcode & 3) == 2)
+			memset(io->iov[i].base, 0xa5, io->iov[i].len);
+		else
+			memcpy(p->got + p->ngot, io->iov[i].base, io->iov[i].len);
+		p->ngot += io->iov[i].len;
+	}
+	io->result = 0x1122334455667788;
+	return p->fail[0];
+}
+
 static void note(struct probe *p, const struct nvmft_io *io)
 {
 	struct probe_entry entry = {io->op, io->flags, io->lba, io->blocks};
@@ -290,4 +304,16 @@ nvmft_status probe_rw(struct probe_world *w, uint8_t opcode, uint64_t lba, uint3
 	th_sqe_rw(&sqe, opcode, 1, lba, blocks);
 	sqe.cdw12 |= htole32(cdw12);
 	return th_exec(w->q, &sqe, data, data ? (size_t)blocks * w->probe.info.block_size : 0);
+}
+
+bool probe_abort_cmd(struct probe_world *w, uint16_t sqid, uint16_t cid)
+{
+	struct nvmft_sqe sqe;
+	uint32_t not_aborted;
+
+	th_sqe_abort(&sqe, sqid, cid);
+	assert_int_equal(th_exec(&w->ctrl.admin, &sqe, NULL, 0), 0);
+	not_aborted = le32toh(w->ctrl.admin.cqe.dw0);
+	assert_in_range(not_aborted, 0, 1);
+	return !not_aborted;
 }

@@ -35,6 +35,8 @@ struct probe {
 	bool held_abort;      /* has ops->abort */
 	nvmft_status (*command)(struct probe *p, struct nvmft_io *io); /* a COMMAND; NULL: nothing, with success */
 	struct nvmft_sqe sqe;                                          /* of the last one */
+	unsigned char got[1 << 20];                                    /* what probe_answer() was sent, */
+	size_t ngot;                                                   /* or its bytes in either direction */
 	struct nvmft_io *held[PROBE_HELD];
 	unsigned int nheld, most_held;
 	struct probe_entry log[PROBE_LOG];
@@ -51,6 +53,8 @@ void probe_fini(struct probe *p);
 struct nvmft_namespace *probe_add(struct nvmft_subsystem *subsys, struct probe *p);
 /* The same; -errno when the library refuses it. */
 int probe_try_add(struct nvmft_subsystem *subsys, struct probe *p);
+/* A command(): keeps what the host sends, gives a host that asks bytes of a5h, with the result 1122334455667788h. */
+nvmft_status probe_answer(struct probe *p, struct nvmft_io *io);
 /* Complete the oldest @n held I/Os now. Single-threaded worlds only. */
 void probe_release(struct probe *p, unsigned int n);
 /* Number of entries of @op in the log. */
@@ -73,5 +77,7 @@ void probe_world_stop(struct probe_world *w);
 
 /* rw commands with flags in CDW12, in one call */
 nvmft_status probe_rw(struct probe_world *w, uint8_t opcode, uint64_t lba, uint32_t blocks, uint32_t cdw12, void *data);
+/* Abort: whether the command was aborted. */
+bool probe_abort_cmd(struct probe_world *w, uint16_t sqid, uint16_t cid);
 
 #endif

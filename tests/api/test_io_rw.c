@@ -293,17 +293,6 @@ static void test_the_backends_depth_is_kept(void **state)
 	probe_world_stop(&w);
 }
 
-static nvmft_status abort_cmd(uint16_t cid, bool *aborted)
-{
-	struct nvmft_sqe sqe;
-	nvmft_status status;
-
-	th_sqe_abort(&sqe, 1, cid);
-	status = th_exec(&w.ctrl.admin, &sqe, NULL, 0);
-	*aborted = !(le32toh(w.ctrl.admin.cqe.dw0) & 1);
-	return status;
-}
-
 static void depth1(struct probe *p)
 {
 	p->info.depth = 1;
@@ -313,7 +302,6 @@ static void test_abort_of_a_command_that_waits_for_depth(void **state)
 {
 	static struct th_cmd cmds[2];
 	struct nvmft_sqe sqe;
-	bool aborted;
 
 	(void)state;
 	probe_world_start(&w, NULL, depth1);
@@ -325,8 +313,7 @@ static void test_abort_of_a_command_that_waits_for_depth(void **state)
 		th_submit_cid(w.q, &cmds[i], &sqe, back, 512);
 	}
 	th_settle(&w.t);
-	assert_int_equal(abort_cmd(1001, &aborted), 0);
-	assert_true(aborted);
+	assert_true(probe_abort_cmd(&w, 1, 1001));
 	assert_int_equal(th_sc(th_wait_cmd(&cmds[1])), TH_SC_ABORT_REQ);
 	probe_release(&w.probe, 1);
 	assert_int_equal(th_wait_cmd(&cmds[0]), 0);
@@ -338,7 +325,6 @@ static void test_abort_of_a_command_in_the_backend(void **state)
 {
 	static struct th_cmd cmds[2];
 	struct nvmft_sqe sqe;
-	bool aborted;
 
 	(void)state;
 	probe_world_start(&w, NULL, NULL);
@@ -350,11 +336,9 @@ static void test_abort_of_a_command_in_the_backend(void **state)
 		th_submit_cid(w.q, &cmds[i], &sqe, back, 512);
 	}
 	th_settle(&w.t);
-	assert_int_equal(abort_cmd(1000, &aborted), 0);
-	assert_false(aborted);
+	assert_false(probe_abort_cmd(&w, 1, 1000));
 	w.probe.held_abort = true;
-	assert_int_equal(abort_cmd(1001, &aborted), 0);
-	assert_true(aborted);
+	assert_true(probe_abort_cmd(&w, 1, 1001));
 	assert_int_equal(th_sc(th_wait_cmd(&cmds[1])), TH_SC_ABORT_REQ);
 	assert_int_equal(w.probe.nheld, 1);
 	probe_release(&w.probe, 1);

@@ -23,24 +23,7 @@ static const uint8_t all[] = {WRITE_UNCOR, VERIFY, REGISTER,  REPORT,       ACQU
 			      RELEASE,     COPY,   ZONE_SEND, ZONE_RECEIVE, ZONE_APPEND};
 
 static struct probe_world w;
-static _Alignas(4096) unsigned char buf[1u << 20], got[1u << 20];
-static size_t ngot;
-
-/* Keeps what the host sent; a host that asks gets a pattern. The result is a number that no other has. */
-static nvmft_status answer(struct probe *p, struct nvmft_io *io)
-{
-	(void)p;
-	ngot = 0;
-	for (uint32_t i = 0; i < io->iovcnt; i++) {
-		if ((io->sqe->opcode & 3) == 2)
-			memset(io->iov[i].base, 0xa5, io->iov[i].len);
-		else
-			memcpy(got + ngot, io->iov[i].base, io->iov[i].len);
-		ngot += io->iov[i].len;
-	}
-	io->result = 0x1122334455667788;
-	return p->fail[0];
-}
+static _Alignas(4096) unsigned char buf[1u << 20];
 
 static void takes_all(struct probe *p)
 {
@@ -52,7 +35,7 @@ static void takes_all(struct probe *p)
 	p->info.copy.max_range = 16;
 	p->info.copy.max_total = 16;
 	p->info.reservations = 1;
-	p->command = answer;
+	p->command = probe_answer;
 	p->max_io_size = 65536;
 }
 
@@ -159,7 +142,7 @@ static void test_the_backend_sees_what_the_host_sent(void **state)
 		sqe.cdw14 = htole32(0x5678);
 		sqe.cdw15 = htole32(0x9abc);
 		th_fill(buf, sizeof(buf), i);
-		ngot = 0;
+		w.probe.ngot = 0;
 		assert_int_equal(exec(&sqe, len), 0);
 		assert_int_equal(w.probe.nlog, i + 1);
 		assert_int_equal(w.probe.log[i].op, NVMFT_IO_COMMAND);
@@ -168,11 +151,11 @@ static void test_the_backend_sees_what_the_host_sent(void **state)
 		assert_int_equal(w.probe.sqe.opcode, all[i]);
 		assert_memory_equal(&w.probe.sqe.cdw2, &sqe.cdw2, 8);
 		assert_memory_equal(&w.probe.sqe.cdw10, &sqe.cdw10, 24);
-		assert_int_equal(ngot, len);
+		assert_int_equal(w.probe.ngot, len);
 		if ((all[i] & 3) == 2)
 			assert_true(len == 0 || (buf[0] == 0xa5 && memcmp(buf, buf + 1, len - 1) == 0));
 		else
-			assert_true(th_filled(got, len, i));
+			assert_true(th_filled(w.probe.got, len, i));
 	}
 	probe_world_stop(&w);
 }
@@ -391,7 +374,7 @@ static void aligned(struct probe *p)
 static nvmft_status answer_aligned(struct probe *p, struct nvmft_io *io)
 {
 	assert_int_equal((uintptr_t)io->iov[0].base % 512, 0);
-	return answer(p, io);
+	return probe_answer(p, io);
 }
 
 static void test_buffers_out_of_reach_are_copied(void **state)
@@ -405,7 +388,7 @@ static void test_buffers_out_of_reach_are_copied(void **state)
 	th_fill(buf + 1, 4096, 5);
 	len = make(&sqe, ZONE_APPEND);
 	assert_int_equal(th_exec(w.q, &sqe, buf + 1, len), 0);
-	assert_true(th_filled(got, len, 5));
+	assert_true(th_filled(w.probe.got, len, 5));
 	len = make(&sqe, ZONE_RECEIVE);
 	memset(buf, 0, sizeof(buf));
 	assert_int_equal(th_exec(w.q, &sqe, buf + 1, len), 0);
@@ -442,22 +425,10 @@ static void test_statistics(void **state)
 	probe_world_stop(&w);
 }
 
-static nvmft_status abort_cmd(uint16_t cid, bool *aborted)
-{
-	struct nvmft_sqe sqe;
-	nvmft_status status;
-
-	th_sqe_abort(&sqe, 1, cid);
-	status = th_exec(&w.ctrl.admin, &sqe, NULL, 0);
-	*aborted = !(le32toh(w.ctrl.admin.cqe.dw0) & 1);
-	return status;
-}
-
 static void test_abort_in_the_backend(void **state)
 {
 	static struct th_cmd cmd;
 	struct nvmft_sqe sqe;
-	bool aborted;
 	size_t len;
 
 	(void)state;
@@ -469,8 +440,7 @@ static void test_abort_in_the_backend(void **state)
 	memset(&cmd, 0, sizeof(cmd));
 	th_submit_cid(w.q, &cmd, &sqe, buf, len);
 	th_settle(&w.t);
-	assert_int_equal(abort_cmd(777, &aborted), 0);
-	assert_true(aborted);
+	assert_true(probe_abort_cmd(&w, 1, 777));
 	assert_int_equal(th_sc(th_wait_cmd(&cmd)), TH_SC_ABORT_REQ);
 	probe_world_stop(&w);
 }
@@ -548,7 +518,6 @@ static void test_what_waited_is_looked_at_again(void **state)
 static void test_abort_of_a_change_that_waits(void **state)
 {
 	struct nvmft_sqe sqe;
-	bool aborted;
 
 	(void)state;
 	start(NULL, takes_all);
@@ -559,8 +528,7 @@ static void test_abort_of_a_change_that_waits(void **state)
 	make(&sqe, WRITE_UNCOR);
 	sqe.cid = 777;
 	pair_and(&sqe, 0);
-	assert_int_equal(abort_cmd(777, &aborted), 0);
-	assert_true(aborted);
+	assert_true(probe_abort_cmd(&w, 1, 777));
 	assert_int_equal(th_sc(th_wait_cmd(&fused[2])), TH_SC_ABORT_REQ);
 	assert_int_equal(fused[2].cqe.dw0, 0);
 	w.probe.hold = false;

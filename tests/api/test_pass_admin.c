@@ -8,22 +8,7 @@
 #define SGL_LENGTH (0x00f | DNR)
 
 static struct probe_world w;
-static _Alignas(4096) unsigned char buf[65536], got[65536];
-static size_t ngot;
-
-static nvmft_status answer(struct probe *p, struct nvmft_io *io)
-{
-	ngot = 0;
-	for (uint32_t i = 0; i < io->iovcnt; i++) {
-		if ((io->sqe->opcode & 3) == 2)
-			memset(io->iov[i].base, 0xa5, io->iov[i].len);
-		else
-			memcpy(got + ngot, io->iov[i].base, io->iov[i].len);
-		ngot += io->iov[i].len;
-	}
-	io->result = 0x1122334455667788;
-	return p->fail[0];
-}
+static _Alignas(4096) unsigned char buf[65536];
 
 static const uint8_t all[] = {0x02, 0x10, 0x11, 0x14, 0x19, 0x1a, 0x80, 0x81, 0x82, 0x84, 0x86, 0xc0, 0xc1, 0xc2, 0xfe};
 
@@ -31,7 +16,7 @@ static void takes_all(struct probe *p)
 {
 	for (size_t i = 0; i < sizeof(all); i++)
 		nvmft_opcodes_add(&p->info.admin_commands, all[i]);
-	p->command = answer;
+	p->command = probe_answer;
 	p->max_io_size = 65536;
 }
 
@@ -44,7 +29,7 @@ static void read_only(struct probe *p)
 static void security_only(struct probe *p)
 {
 	nvmft_opcodes_add(&p->info.admin_commands, 0x82);
-	p->command = answer;
+	p->command = probe_answer;
 }
 
 static void security_send_only(struct probe *p)
@@ -117,7 +102,7 @@ static void test_the_backend_sees_what_the_host_sent(void **state)
 		sqe.cdw2 = htole32(0x1234);
 		sqe.cdw15 = htole32(0x9abc);
 		th_fill(buf, sizeof(buf), i);
-		ngot = 0;
+		w.probe.ngot = 0;
 		assert_int_equal(exec(&sqe, len), 0);
 		assert_int_equal(le32toh(w.ctrl.admin.cqe.dw0), 0x55667788);
 		assert_int_equal(le32toh(w.ctrl.admin.cqe.dw1), 0x11223344);
@@ -127,11 +112,11 @@ static void test_the_backend_sees_what_the_host_sent(void **state)
 		assert_int_equal(w.probe.sqe.opcode, all[i]);
 		assert_memory_equal(&w.probe.sqe.cdw2, &sqe.cdw2, 8);
 		assert_memory_equal(&w.probe.sqe.cdw10, &sqe.cdw10, 24);
-		assert_int_equal(ngot, len);
+		assert_int_equal(w.probe.ngot, len);
 		if ((all[i] & 3) == 2)
 			assert_true(buf[0] == 0xa5 && memcmp(buf, buf + 1, len - 1) == 0);
 		else
-			assert_true(th_filled(got, len, i));
+			assert_true(th_filled(w.probe.got, len, i));
 	}
 	probe_world_stop(&w);
 }
@@ -416,17 +401,6 @@ static void test_effects(void **state)
 
 /* ---- the way there and back ---- */
 
-static nvmft_status abort_cmd(uint16_t cid, bool *aborted)
-{
-	struct nvmft_sqe sqe;
-	nvmft_status status;
-
-	th_sqe_abort(&sqe, 0, cid);
-	status = th_exec(&w.ctrl.admin, &sqe, NULL, 0);
-	*aborted = !(le32toh(w.ctrl.admin.cqe.dw0) & 1);
-	return status;
-}
-
 static struct th_cmd cmd;
 
 static void submit_held(uint8_t opcode)
@@ -459,16 +433,12 @@ static void test_a_slow_one_holds_up_nobody(void **state)
 
 static void test_abort(void **state)
 {
-	bool aborted;
-
 	(void)state;
 	probe_world_start(&w, NULL, takes_all);
 	submit_held(0x14);
-	assert_int_equal(abort_cmd(777, &aborted), 0);
-	assert_false(aborted);
+	assert_false(probe_abort_cmd(&w, 0, 777));
 	w.probe.held_abort = true;
-	assert_int_equal(abort_cmd(777, &aborted), 0);
-	assert_true(aborted);
+	assert_true(probe_abort_cmd(&w, 0, 777));
 	assert_int_equal(th_sc(th_wait_cmd(&cmd)), TH_SC_ABORT_REQ);
 	probe_world_stop(&w);
 }
