@@ -222,87 +222,93 @@ static uint64_t median(uint64_t *ns)
 	return ns[ROUNDS / 2];
 }
 
+static int setup(void **state)
+{
+	static struct world w;
+
+	start(&w);
+	*state = &w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	stop(*state);
+	return 0;
+}
+
 /* ---- tests ---- */
 
 /* In turn, so that what else the machine does slows both. */
 static void a_device_wakes_a_host_outside_as_fast_as_one_in_the_ring(void **state)
 {
 	static uint64_t out_ns[ROUNDS], in_ns[ROUNDS];
-	static struct world out, in;
+	struct world *out = *state;
+	static struct world in;
 	uint64_t out_median, in_median;
 
-	(void)state;
-	start(&out);
 	start(&in);
 	for (unsigned int i = 0; i < ROUNDS; i++) {
-		out_ns[i] = one_read(&out, sleep_outside, nvmft_poll_group_fd(out.group));
+		out_ns[i] = one_read(out, sleep_outside, nvmft_poll_group_fd(out->group));
 		in_ns[i] = one_read(&in, sleep_in_ring, -1);
 	}
 	out_median = median(out_ns);
 	in_median = median(in_ns);
 	print_message("outside %llu us, in the ring %llu us, %u in vain\n", (unsigned long long)out_median / 1000,
-		      (unsigned long long)in_median / 1000, out.vain);
+		      (unsigned long long)in_median / 1000, out->vain);
 	assert_true(out_median < 10 * in_median + 1000000);
-	assert_true(out.vain < ROUNDS / 2);
+	assert_true(out->vain < ROUNDS / 2);
 	stop(&in);
-	stop(&out);
 }
 
 static void a_host_that_is_woken_may_sleep_again(void **state)
 {
-	static struct world w;
+	struct world *w = *state;
 
-	(void)state;
-	start(&w);
 	for (unsigned int i = 0; i < 3; i++) {
-		int fd = nvmft_poll_group_fd(w.group);
+		int fd = nvmft_poll_group_fd(w->group);
 
-		one_read(&w, sleep_outside, fd);
-		th_settle(&w.t);
-		assert_int_equal(nvmft_poll_group_arm(w.group), 0);
+		one_read(w, sleep_outside, fd);
+		th_settle(&w->t);
+		assert_int_equal(nvmft_poll_group_arm(w->group), 0);
 		assert_false(readable(fd, 20));
 	}
-	stop(&w);
 }
 
 static void a_host_may_wait_for_edges(void **state)
 {
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
-	static struct world w;
+	struct world *w = *state;
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
 
-	(void)state;
 	assert_true(epoll >= 0);
-	start(&w);
-	assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, nvmft_poll_group_fd(w.group), &event), 0);
+	assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, nvmft_poll_group_fd(w->group), &event), 0);
 	for (unsigned int i = 0; i < ROUNDS; i++) {
-		one_read(&w, sleep_outside, epoll);
+		one_read(w, sleep_outside, epoll);
 		while (epoll_wait(epoll, &event, 1, 0) > 0)
 			;
 	}
-	stop(&w);
 	close(epoll);
 }
 
 /* What one way of sleeping has armed must not take the news from the other. */
 static void a_host_may_sleep_in_both_ways(void **state)
 {
-	static struct world w;
+	struct world *w = *state;
 
-	(void)state;
-	start(&w);
 	for (unsigned int i = 0; i < ROUNDS; i++)
-		one_read(&w, i % 3 ? sleep_outside : sleep_in_ring, nvmft_poll_group_fd(w.group));
-	stop(&w);
+		one_read(w, i % 3 ? sleep_outside : sleep_in_ring, nvmft_poll_group_fd(w->group));
 }
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_device_wakes_a_host_outside_as_fast_as_one_in_the_ring),
-		cmocka_unit_test(a_host_that_is_woken_may_sleep_again),
-		cmocka_unit_test(a_host_may_wait_for_edges),
-		cmocka_unit_test(a_host_may_sleep_in_both_ways),
+		TEST(a_device_wakes_a_host_outside_as_fast_as_one_in_the_ring),
+		TEST(a_host_that_is_woken_may_sleep_again),
+		TEST(a_host_may_wait_for_edges),
+		TEST(a_host_may_sleep_in_both_ways),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
