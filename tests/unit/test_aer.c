@@ -33,7 +33,7 @@ struct world {
 	struct request *reqs[8];
 };
 
-static struct world *make(void)
+static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 
@@ -50,16 +50,20 @@ static struct world *make(void)
 		w->reqs[i]->pub.queue = w->queue;
 	}
 	ncompleted = 0;
-	return w;
+	*state = w;
+	return 0;
 }
 
-static void drop(struct world *w)
+static int teardown(void **state)
 {
+	struct world *w = *state;
+
 	nvmft_aer_fini(&w->ctrl);
 	for (size_t i = 0; i < ARRAY_SIZE(w->reqs); i++)
 		free(w->reqs[i]);
 	free(w->queue);
 	free(w);
+	return 0;
 }
 
 static void send_aer(struct world *w, unsigned int i)
@@ -70,34 +74,29 @@ static void send_aer(struct world *w, unsigned int i)
 
 static void an_aer_waits_for_an_event(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	send_aer(w, 0);
 	assert_int_equal(ncompleted, 0);
 	nvmft_aer_raise(&w->ctrl, AER_NS_ATTR_CHANGED);
 	assert_int_equal(ncompleted, 1);
 	assert_ptr_equal(completed[0], w->reqs[0]);
 	assert_int_equal(le32toh(w->reqs[0]->pub.cqe.dw0), NS_NOTICE);
-	drop(w);
 }
 
 static void an_event_waits_for_an_aer(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	nvmft_aer_raise(&w->ctrl, AER_NS_ATTR_CHANGED);
 	send_aer(w, 0);
 	assert_int_equal(ncompleted, 1);
-	drop(w);
 }
 
 static void an_event_is_masked_until_its_log_is_read(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	send_aer(w, 0);
 	send_aer(w, 1);
 	nvmft_aer_raise(&w->ctrl, AER_NS_ATTR_CHANGED);
@@ -107,14 +106,12 @@ static void an_event_is_masked_until_its_log_is_read(void **state)
 	assert_int_equal(ncompleted, 1);
 	nvmft_aer_raise(&w->ctrl, AER_NS_ATTR_CHANGED);
 	assert_int_equal(ncompleted, 2);
-	drop(w);
 }
 
 static void an_event_that_is_not_enabled_waits(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	w->ctrl.features.aec = 0;
 	send_aer(w, 0);
 	nvmft_aer_raise(&w->ctrl, AER_NS_ATTR_CHANGED);
@@ -122,64 +119,54 @@ static void an_event_that_is_not_enabled_waits(void **state)
 	w->ctrl.features.aec = 1u << 8;
 	nvmft_aer_config_changed(&w->ctrl);
 	assert_int_equal(ncompleted, 1);
-	drop(w);
 }
 
 static void a_discovery_change_names_its_log(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	w->ctrl.features.aec = 1u << 31;
 	send_aer(w, 0);
 	nvmft_aer_raise(&w->ctrl, AER_DISC_CHANGED);
 	assert_int_equal(le32toh(w->reqs[0]->pub.cqe.dw0), 0x0070f002u);
-	drop(w);
 }
 
 static void more_aers_than_allowed_are_refused(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	for (unsigned int i = 0; i < 5; i++)
 		send_aer(w, i);
 	assert_int_equal(ncompleted, 1);
 	assert_ptr_equal(completed[0], w->reqs[4]);
 	assert_int_equal(statuses[0], SC_CMD_DNR(ASYNC_LIMIT));
-	drop(w);
 }
 
 static void an_aborted_aer_is_completed_and_forgotten(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	send_aer(w, 0);
 	send_aer(w, 1);
 	assert_true(nvmft_aer_abort(&w->ctrl, w->reqs[0]));
 	assert_int_equal(statuses[0], SC(ABORT_REQ));
 	nvmft_aer_raise(&w->ctrl, AER_NS_ATTR_CHANGED);
 	assert_ptr_equal(completed[1], w->reqs[1]);
-	drop(w);
 }
 
 static void another_command_is_not_aborted_as_an_aer(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	send_aer(w, 0);
 	assert_false(nvmft_aer_abort(&w->ctrl, w->reqs[1]));
 	assert_int_equal(ncompleted, 0);
-	drop(w);
 }
 
 static void flush_completes_every_aer(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	for (unsigned int i = 0; i < 3; i++)
 		send_aer(w, i);
 	nvmft_aer_flush(&w->ctrl);
@@ -187,7 +174,6 @@ static void flush_completes_every_aer(void **state)
 	for (unsigned int i = 0; i < 3; i++)
 		assert_int_equal(statuses[i], SC(ABORT_QUEUE));
 	assert_int_equal(w->ctrl.aer.nwaiting, 0);
-	drop(w);
 }
 
 /* ---- the Changed Namespace List ---- */
@@ -203,15 +189,13 @@ static void added_removed_and_changed_namespaces_are_listed(void **state)
 			       {.ns = &some_ns[3], .nsid = 3, .changed = 2},
 			       {.ns = &some_ns[2], .nsid = 4, .changed = 2}};
 	struct subsys_view before = {.ns = was, .nns = 3}, after = {.ns = is, .nns = 3};
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	nvmft_aer_namespaces_changed(&w->ctrl, &before, &after);
 	assert_int_equal(w->ctrl.aer.nchanged, 3);
 	for (unsigned int i = 0; i < 3; i++)
 		assert_int_equal(w->ctrl.aer.changed_ns[i], i + 2);
 	assert_true(w->ctrl.aer.pending[AER_NS_ATTR_CHANGED]);
-	drop(w);
 }
 
 static void a_namespace_replaced_under_its_nsid_is_listed(void **state)
@@ -219,12 +203,10 @@ static void a_namespace_replaced_under_its_nsid_is_listed(void **state)
 	struct ns_view was[] = {{.ns = &some_ns[0], .nsid = 1, .changed = 1}};
 	struct ns_view is[] = {{.ns = &some_ns[1], .nsid = 1, .changed = 1}};
 	struct subsys_view before = {.ns = was, .nns = 1}, after = {.ns = is, .nns = 1};
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	nvmft_aer_namespaces_changed(&w->ctrl, &before, &after);
 	assert_int_equal(w->ctrl.aer.nchanged, 1);
-	drop(w);
 }
 
 static void a_change_of_something_else_raises_nothing(void **state)
@@ -232,34 +214,29 @@ static void a_change_of_something_else_raises_nothing(void **state)
 	struct ns_view was[] = {{.ns = &some_ns[0], .nsid = 1, .changed = 1}};
 	struct ns_view is[] = {{.ns = &some_ns[0], .nsid = 1, .changed = 1}};
 	struct subsys_view before = {.ns = was, .nns = 1}, after = {.ns = is, .nns = 1};
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	nvmft_aer_namespaces_changed(&w->ctrl, &before, &after);
 	assert_int_equal(w->ctrl.aer.nchanged, 0);
 	assert_false(w->ctrl.aer.pending[AER_NS_ATTR_CHANGED]);
-	drop(w);
 }
 
 static void the_list_is_sorted_and_without_doubles(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 	static const uint32_t nsids[] = {9, 3, 7, 3, 9, 1};
 	static const uint32_t sorted[] = {1, 3, 7, 9};
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(nsids); i++)
 		changed_add(&w->ctrl.aer, nsids[i]);
 	assert_int_equal(w->ctrl.aer.nchanged, 4);
 	assert_memory_equal(w->ctrl.aer.changed_ns, sorted, sizeof(sorted));
-	drop(w);
 }
 
 static void more_than_the_list_holds_is_an_overflow(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	for (uint32_t nsid = 1; nsid <= CTRL_CHANGED_NS_MAX; nsid++)
 		changed_add(&w->ctrl.aer, nsid);
 	assert_int_equal(w->ctrl.aer.nchanged, CTRL_CHANGED_NS_MAX);
@@ -270,26 +247,27 @@ static void more_than_the_list_holds_is_an_overflow(void **state)
 	assert_int_equal(w->ctrl.aer.nchanged, CTRL_CHANGED_NS_MAX + 1);
 	nvmft_aer_log_read(&w->ctrl, AER_NS_ATTR_CHANGED);
 	assert_int_equal(w->ctrl.aer.nchanged, 0);
-	drop(w);
 }
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_aer_waits_for_an_event),
-		cmocka_unit_test(an_event_waits_for_an_aer),
-		cmocka_unit_test(an_event_is_masked_until_its_log_is_read),
-		cmocka_unit_test(an_event_that_is_not_enabled_waits),
-		cmocka_unit_test(a_discovery_change_names_its_log),
-		cmocka_unit_test(more_aers_than_allowed_are_refused),
-		cmocka_unit_test(an_aborted_aer_is_completed_and_forgotten),
-		cmocka_unit_test(another_command_is_not_aborted_as_an_aer),
-		cmocka_unit_test(flush_completes_every_aer),
-		cmocka_unit_test(added_removed_and_changed_namespaces_are_listed),
-		cmocka_unit_test(a_namespace_replaced_under_its_nsid_is_listed),
-		cmocka_unit_test(a_change_of_something_else_raises_nothing),
-		cmocka_unit_test(the_list_is_sorted_and_without_doubles),
-		cmocka_unit_test(more_than_the_list_holds_is_an_overflow),
+		TEST(an_aer_waits_for_an_event),
+		TEST(an_event_waits_for_an_aer),
+		TEST(an_event_is_masked_until_its_log_is_read),
+		TEST(an_event_that_is_not_enabled_waits),
+		TEST(a_discovery_change_names_its_log),
+		TEST(more_aers_than_allowed_are_refused),
+		TEST(an_aborted_aer_is_completed_and_forgotten),
+		TEST(another_command_is_not_aborted_as_an_aer),
+		TEST(flush_completes_every_aer),
+		TEST(added_removed_and_changed_namespaces_are_listed),
+		TEST(a_namespace_replaced_under_its_nsid_is_listed),
+		TEST(a_change_of_something_else_raises_nothing),
+		TEST(the_list_is_sorted_and_without_doubles),
+		TEST(more_than_the_list_holds_is_an_overflow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,7 +64,7 @@ static struct nvmft_queue *make_queue(struct nvmft_ctrl *ctrl)
 	return queue;
 }
 
-static struct world *make(void)
+static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 
@@ -76,14 +76,18 @@ static struct world *make(void)
 	w->ctrl.cap_ioqs = 2;
 	now_ns = 1000 * NS_PER_MS;
 	killed = 0;
-	return w;
+	*state = w;
+	return 0;
 }
 
-static void drop(struct world *w)
+static int teardown(void **state)
 {
+	struct world *w = *state;
+
 	free(w->admin);
 	free(w->io);
 	free(w);
+	return 0;
 }
 
 /* The timer may be as late as its slack allows. */
@@ -97,56 +101,47 @@ static void expire(struct world *w)
 
 static void the_timeout_is_rounded_up(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	nvmft_keep_alive_start(&w->ctrl, 1);
 	assert_int_equal(w->ctrl.kato_ms, 100);
 	nvmft_keep_alive_start(&w->ctrl, 5000);
 	assert_int_equal(w->ctrl.kato_ms, 5000);
 	nvmft_keep_alive_start(&w->ctrl, UINT32_MAX);
 	assert_true(w->ctrl.kato_ms > UINT32_MAX - KEEP_ALIVE_GRANULARITY_MS);
-	drop(w);
 }
 
 static void a_silent_host_is_given_up(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	nvmft_keep_alive_start(&w->ctrl, 5000);
 	expire(w);
 	assert_int_equal(killed, 1);
 	assert_int_equal(w->ctrl.csts & 2, 2);
-	drop(w);
 }
 
 static void it_never_fires_before_the_timeout(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	nvmft_keep_alive_start(&w->ctrl, 5000);
 	assert_true(deadline_ns - now_ns >= 5000 * NS_PER_MS);
 	assert_true(latest_ns - now_ns <= 5500 * NS_PER_MS);
-	drop(w);
 }
 
 static void slack_is_a_tenth_of_a_short_timeout(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	nvmft_keep_alive_start(&w->ctrl, 1000);
 	assert_int_equal(latest_ns - deadline_ns, 100 * NS_PER_MS);
-	drop(w);
 }
 
 static void admin_traffic_keeps_alive(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	nvmft_keep_alive_start(&w->ctrl, 5000);
 	counter_add(&w->admin->commands, 1);
 	expire(w);
@@ -154,28 +149,24 @@ static void admin_traffic_keeps_alive(void **state)
 	assert_true(w->ctrl.ka_timer.armed);
 	expire(w);
 	assert_int_equal(killed, 1);
-	drop(w);
 }
 
 static void io_traffic_keeps_alive(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	nvmft_keep_alive_start(&w->ctrl, 5000);
 	counter_add(&w->io->commands, 3);
 	expire(w);
 	assert_int_equal(killed, 0);
-	drop(w);
 }
 
 static void a_keep_alive_command_starts_the_time_anew(void **state)
 {
 	struct request *req = aligned_alloc(64, sizeof(*req));
-	struct world *w = make();
+	struct world *w = *state;
 	uint64_t first;
 
-	(void)state;
 	memset(req, 0, sizeof(*req));
 	req->pub.queue = w->admin;
 	nvmft_keep_alive_start(&w->ctrl, 5000);
@@ -185,46 +176,43 @@ static void a_keep_alive_command_starts_the_time_anew(void **state)
 	req->execute(req);
 	assert_int_equal(deadline_ns - first, 3000 * NS_PER_MS);
 	free(req);
-	drop(w);
 }
 
 static void a_timeout_of_zero_stops_it(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	nvmft_keep_alive_start(&w->ctrl, 5000);
 	nvmft_keep_alive_start(&w->ctrl, 0);
 	assert_false(w->ctrl.ka_timer.armed);
-	drop(w);
 }
 
 static void a_forgotten_discovery_controller_goes_away(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	w->ctrl.discovery = true;
 	nvmft_keep_alive_start(&w->ctrl, 0);
 	assert_int_equal(w->ctrl.kato_ms, 0);
 	assert_true(deadline_ns - now_ns == 120000 * NS_PER_MS);
 	expire(w);
 	assert_int_equal(killed, 1);
-	drop(w);
 }
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_timeout_is_rounded_up),
-		cmocka_unit_test(a_silent_host_is_given_up),
-		cmocka_unit_test(it_never_fires_before_the_timeout),
-		cmocka_unit_test(slack_is_a_tenth_of_a_short_timeout),
-		cmocka_unit_test(admin_traffic_keeps_alive),
-		cmocka_unit_test(io_traffic_keeps_alive),
-		cmocka_unit_test(a_keep_alive_command_starts_the_time_anew),
-		cmocka_unit_test(a_timeout_of_zero_stops_it),
-		cmocka_unit_test(a_forgotten_discovery_controller_goes_away),
+		TEST(the_timeout_is_rounded_up),
+		TEST(a_silent_host_is_given_up),
+		TEST(it_never_fires_before_the_timeout),
+		TEST(slack_is_a_tenth_of_a_short_timeout),
+		TEST(admin_traffic_keeps_alive),
+		TEST(io_traffic_keeps_alive),
+		TEST(a_keep_alive_command_starts_the_time_anew),
+		TEST(a_timeout_of_zero_stops_it),
+		TEST(a_forgotten_discovery_controller_goes_away),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
