@@ -303,9 +303,25 @@ static uint64_t prp(const struct nvmft_sqe *sqe, int i)
 	return le64toh(value);
 }
 
+/* Of a zoned namespace: its command set, and in that its zones. */
+static void identify_zoned(const struct model *m, uint8_t cns, uint8_t *page)
+{
+	struct nvme_zns_id_ns *ns = (void *)page;
+
+	if (cns == 3) {
+		page[0] = 4;
+		page[1] = 1;
+		page[4] = CSI_ZONED;
+	} else if (cns == 5) {
+		ns->lbafe[0].zsze = htole64(m->zone_blocks);
+		ns->lbafe[0].zdes = m->zone_extension;
+	}
+}
+
 static void identify(struct model *m, const struct nvmft_sqe *sqe)
 {
 	uint8_t *page = model_at(m, prp(sqe, 0), 4096), cns = (uint8_t)le32toh(sqe->cdw10);
+	uint8_t csi = (uint8_t)(le32toh(sqe->cdw11) >> 24);
 	struct nvme_id_ctrl *ctrl = (void *)page;
 	struct nvme_id_ns *ns = (void *)page;
 
@@ -320,6 +336,9 @@ static void identify(struct model *m, const struct nvmft_sqe *sqe)
 		ns->nsze = htole64(m->blocks[le32toh(sqe->nsid) - 1]);
 		ns->lbaf[0].ds = 9;
 		ns->lbaf[0].ms = htole16(m->ms);
+		ns->dps = m->dps;
+	} else if (m->zone_blocks && (cns == 3 || csi == CSI_ZONED)) {
+		identify_zoned(m, cns, page);
 	}
 }
 

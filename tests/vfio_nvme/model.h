@@ -65,7 +65,10 @@ struct model {
 	uint16_t io_status;        /* of all I/O */
 	uint8_t mdts;
 	uint8_t granted; /* I/O queues */
-	uint16_t ms;
+	uint16_t ms; /* bytes of metadata, with protection information of this type */
+	uint8_t dps;
+	uint64_t zone_blocks; /* 0: no zones */
+	uint8_t zone_extension;
 	struct model_queue queues[MODEL_QUEUES + 1];
 	struct model_map maps[MODEL_MAPS];
 	struct model_cmd held[MODEL_HELD];

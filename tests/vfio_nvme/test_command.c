@@ -15,29 +15,6 @@ static uint16_t offers_sgls(struct model *m, const struct nvmft_sqe *sqe, uint8_
 	return 0;
 }
 
-static uint16_t is_zoned(struct model *m, const struct nvmft_sqe *sqe, uint8_t *page)
-{
-	uint8_t cns = (uint8_t)le32toh(sqe->cdw10), csi = (uint8_t)(le32toh(sqe->cdw11) >> 24);
-
-	(void)m;
-	if (cns == 3) {
-		page[0] = 4;
-		page[1] = 1;
-		page[4] = CSI_ZONED;
-	} else if (cns == 5 && csi == CSI_ZONED) {
-		((struct nvme_zns_id_ns *)(void *)page)->lbafe[0].zsze = htole64(1024);
-	}
-	return 0;
-}
-
-static uint16_t has_metadata(struct model *m, const struct nvmft_sqe *sqe, uint8_t *page)
-{
-	(void)m;
-	if ((uint8_t)le32toh(sqe->cdw10) == 0)
-		((struct nvme_id_ns *)(void *)page)->lbaf[0].ms = htole16(16);
-	return 0;
-}
-
 static void command(struct world *w, struct test_io *t, struct nvmft_sqe *sqe, uint32_t len)
 {
 	struct nvmft_channel *channel = channel0(w);
@@ -147,7 +124,7 @@ static void test_what_waits_goes_first(void **state)
 
 static void open_zoned(struct world *w)
 {
-	w->m->identify = is_zoned;
+	w->m->zone_blocks = 1024;
 	w->m->mdts = 1; /* 16 blocks */
 	assert_int_equal(world_open(w, DEPTH), 0);
 	w->m->hold = true;
@@ -260,7 +237,7 @@ static void test_metadata_has_memory(void **state)
 	struct test_io t, u;
 	uint8_t *zeroes, *sink;
 
-	w->m->identify = has_metadata;
+	w->m->ms = 16;
 	assert_int_equal(world_open(w, DEPTH), 0);
 	w->m->hold = true;
 	submit(w, &t, NVMFT_IO_WRITE, 0, 4096, 0);

@@ -132,36 +132,18 @@ static void test_namespace_changes_format(void **state)
 	expect_log("another format");
 }
 
-static uint8_t extension;
-
-static uint16_t is_zoned(struct model *m, const struct nvmft_sqe *sqe, uint8_t *page)
-{
-	uint8_t cns = (uint8_t)le32toh(sqe->cdw10), csi = (uint8_t)(le32toh(sqe->cdw11) >> 24);
-
-	(void)m;
-	if (cns == 3) {
-		page[0] = 4;
-		page[1] = 1;
-		page[4] = CSI_ZONED;
-	} else if (cns == 5 && csi == CSI_ZONED) {
-		((struct nvme_zns_id_ns *)(void *)page)->lbafe[0].zsze = htole64(1024);
-		((struct nvme_zns_id_ns *)(void *)page)->lbafe[0].zdes = extension;
-	}
-	return 0;
-}
-
 /* Set Zone Descriptor Extension moves as much as the format says. */
 static void test_zones_change_their_extension(void **state)
 {
 	struct world *w = *state;
 	const uint32_t nsid = 1;
 
-	w->m->identify = is_zoned;
-	extension = 1;
+	w->m->zone_blocks = 1024;
+	w->m->zone_extension = 1;
 	assert_int_equal(world_open(w, DEPTH), 0);
 	change(w, &nsid, 1);
 	assert_int_equal(w->ns[0].told, 0);
-	extension = 2;
+	w->m->zone_extension = 2;
 	change(w, &nsid, 1);
 	assert_true(w->ns[0].gone);
 	expect_log("another format");

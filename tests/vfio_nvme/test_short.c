@@ -6,10 +6,8 @@
 
 #define PRACT (1u << 29)
 
-static void open_held(struct world *w,
-		      uint16_t (*identify)(struct model *m, const struct nvmft_sqe *sqe, uint8_t *page))
+static void open_held(struct world *w)
 {
-	w->m->identify = identify;
 	assert_int_equal(world_open(w, DEPTH), 0);
 	w->m->hold = true;
 }
@@ -51,7 +49,7 @@ static void test_whole_entry(void **state)
 	const struct nvmft_sqe *sqe;
 	struct test_io t;
 
-	open_held(w, NULL);
+	open_held(w);
 	memset(pair0(w)->queue.sq, 0xff, DEPTH * sizeof(*sqe));
 	submit(w, &t, NVMFT_IO_READ, 20, 8, 4096);
 	assert_true(is_short(w, &t));
@@ -74,7 +72,7 @@ static void test_write_fua(void **state)
 	struct world *w = *state;
 	struct test_io t;
 
-	open_held(w, NULL);
+	open_held(w);
 	submit(w, &t, NVMFT_IO_READ, 0, 8, 0);
 	pass(w);
 	answer(w, &t);
@@ -99,7 +97,7 @@ static void test_over_the_end_of_a_page(void **state)
 	struct world *w = *state;
 	struct test_io t;
 
-	open_held(w, NULL);
+	open_held(w);
 	submit(w, &t, NVMFT_IO_READ, 0, 8, 512);
 	assert_true(is_short(w, &t));
 	pass(w);
@@ -108,35 +106,13 @@ static void test_over_the_end_of_a_page(void **state)
 	answer(w, &t);
 }
 
-static uint16_t metadata(uint8_t *page, const struct nvmft_sqe *sqe, uint16_t bytes, uint8_t dps)
-{
-	struct nvme_id_ns *id = (struct nvme_id_ns *)(void *)page;
-
-	if ((uint8_t)le32toh(sqe->cdw10) == 0) {
-		id->lbaf[0].ms = htole16(bytes);
-		id->dps = dps;
-	}
-	return 0;
-}
-
-static uint16_t has_metadata(struct model *m, const struct nvmft_sqe *sqe, uint8_t *page)
-{
-	(void)m;
-	return metadata(page, sqe, 16, 0);
-}
-
-static uint16_t has_protection(struct model *m, const struct nvmft_sqe *sqe, uint8_t *page)
-{
-	(void)m;
-	return metadata(page, sqe, 8, 1);
-}
-
 static void test_not_with_metadata(void **state)
 {
 	struct world *w = *state;
 	struct test_io t;
 
-	open_held(w, has_metadata);
+	w->m->ms = 16;
+	open_held(w);
 	submit(w, &t, NVMFT_IO_READ, 0, 8, 0);
 	assert_false(is_short(w, &t));
 	pass(w);
@@ -149,7 +125,9 @@ static void test_not_with_protection(void **state)
 	struct world *w = *state;
 	struct test_io t;
 
-	open_held(w, has_protection);
+	w->m->ms = 8;
+	w->m->dps = 1;
+	open_held(w);
 	submit(w, &t, NVMFT_IO_READ, 0, 8, 0);
 	assert_false(is_short(w, &t));
 	pass(w);
@@ -162,7 +140,7 @@ static void test_not_outside_of_regions(void **state)
 	struct world *w = *state;
 	struct test_io t;
 
-	open_held(w, NULL);
+	open_held(w);
 	submit(w, &t, NVMFT_IO_READ, 0, 8, 0);
 	pass(w);
 	answer(w, &t);
@@ -179,7 +157,7 @@ static void test_abort(void **state)
 	struct world *w = *state;
 	struct test_io t;
 
-	open_held(w, NULL);
+	open_held(w);
 	submit(w, &t, NVMFT_IO_READ, 0, 8, 0);
 	memset(t.priv, 0xa5, sizeof(t.priv));
 	pass(w);
@@ -196,7 +174,7 @@ static void test_abort_takes_no_time_away(void **state)
 	struct world *w = *state;
 	struct test_io t;
 
-	open_held(w, NULL);
+	open_held(w);
 	w->m->keep_io_on_abort = true;
 	submit(w, &t, NVMFT_IO_READ, 0, 8, 0);
 	pass(w);
@@ -213,7 +191,7 @@ static void test_whole_time(void **state)
 	struct world *w = *state;
 	struct test_io t;
 
-	open_held(w, NULL);
+	open_held(w);
 	submit(w, &t, NVMFT_IO_READ, 0, 8, 0);
 	run_for(w, 3 * SECOND);
 	answer(w, &t);
