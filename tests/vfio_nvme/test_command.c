@@ -61,8 +61,7 @@ static void test_status_of_a_command(void **state)
 	w->m->io_status = 0x4083; /* Reservation Conflict, DNR */
 	command(w, &t, &sqe, 16);
 	pass(w);
-	assert_int_equal(t.done, 1);
-	assert_int_equal(t.io.status, 0x4083);
+	expect_io(&t, 0x4083);
 }
 
 static void test_verify_is_split(void **state)
@@ -82,8 +81,7 @@ static void test_verify_is_split(void **state)
 	while (w->m->nheld)
 		model_answer(w->m, 0, w->m->nheld == 2 ? 0x281 : 0);
 	pass(w);
-	assert_int_equal(t.done, 1);
-	assert_int_equal(t.io.status, 0x281);
+	expect_io(&t, 0x281);
 }
 
 static void test_command_outside_of_regions(void **state)
@@ -152,8 +150,7 @@ static void test_zone_is_written_in_order(void **state)
 		pass(w);
 		pass(w);
 	}
-	assert_int_equal(t.done, 1);
-	assert_int_equal(t.io.status, 0);
+	expect_io(&t, 0);
 }
 
 static void test_zone_write_ends_with_the_first_error(void **state)
@@ -166,8 +163,7 @@ static void test_zone_write_ends_with_the_first_error(void **state)
 	pass(w);
 	model_answer(w->m, 0, 0x1bc); /* Zone Invalid Write */
 	pass(w);
-	assert_int_equal(t.done, 1);
-	assert_int_equal(t.io.status, 0x1bc);
+	expect_io(&t, 0x1bc);
 	pass(w);
 	assert_int_equal(w->m->nheld, 0);
 }
@@ -196,8 +192,7 @@ static void test_zone_write_survives_no_reset(void **state)
 	pass(w);
 	model_fatal(w->m);
 	run_for(w, 3 * SECOND);
-	assert_int_equal(t.done, 1);
-	assert_int_equal(t.io.status, 0x21);
+	expect_io(&t, 0x21);
 	assert_int_equal(w->m->io_commands, 1);
 }
 

@@ -38,8 +38,7 @@ static void read_blocks(struct world *w, uint32_t n)
 		submit(w, &t[i], NVMFT_IO_READ, i, 1, i * 4096);
 	pass(w);
 	for (uint32_t i = 0; i < n; i++) {
-		assert_int_equal(t[i].done, 1);
-		assert_int_equal(t[i].io.status, 0);
+		expect_io(&t[i], 0);
 	}
 }
 

@@ -99,8 +99,7 @@ static void test_wraps_at_every_size(void **state)
 				submit(w, &t[i], NVMFT_IO_READ, i, 1, i * 4096);
 			pass(w);
 			for (uint32_t i = 0; i < depth; i++) {
-				assert_int_equal(t[i].done, 1);
-				assert_int_equal(t[i].io.status, 0);
+				expect_io(&t[i], 0);
 			}
 		}
 		world_close(w);
@@ -137,8 +136,7 @@ static void test_completes_out_of_order(void **state)
 	assert_int_equal(t[0].done + t[1].done + t[3].done, 0);
 	model_answer(w->m, 2, 0x281);
 	nvmft_vfio_poll(channel0(w));
-	assert_int_equal(t[3].done, 1);
-	assert_int_equal(t[3].io.status, 0x281);
+	expect_io(&t[3], 0x281);
 	model_answer(w->m, 0, 0);
 	model_answer(w->m, 0, 0);
 	nvmft_vfio_poll(channel0(w));
@@ -237,8 +235,7 @@ static void test_split_fails_once(void **state)
 	submit(w, &t, NVMFT_IO_WRITE, 0, 1000, 0);
 	for (int i = 0; i < 5; i++)
 		pass(w);
-	assert_int_equal(t.done, 1);
-	assert_int_equal(t.io.status, 0x280);
+	expect_io(&t, 0x280);
 	assert_int_equal(w->m->io_commands, 3);
 }
 
@@ -297,8 +294,7 @@ static void test_timeout_aborts(void **state)
 	assert_int_equal(w->m->aborts, 0);
 	run_for(w, 4 * SECOND);
 	assert_int_equal(w->m->aborts, 1);
-	assert_int_equal(t.done, 1);
-	assert_int_equal(t.io.status, 0x07);
+	expect_io(&t, 0x07);
 	assert_int_equal(w->m->enables, 1);
 }
 
@@ -328,14 +324,12 @@ static void test_failed_abort_resets(void **state)
 	w->m->hold = w->m->keep_io_on_abort = true;
 	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
 	run_for(w, 25 * SECOND);
-	assert_int_equal(t.done, 1);
-	assert_int_equal(t.io.status, 0x21);
+	expect_io(&t, 0x21);
 	assert_int_equal(w->m->enables, 2);
 	w->m->hold = false;
 	submit(w, &u, NVMFT_IO_READ, 0, 1, 0);
 	pass(w);
-	assert_int_equal(u.done, 1);
-	assert_int_equal(u.io.status, 0);
+	expect_io(&u, 0);
 }
 
 static void test_host_abort(void **state)
@@ -348,8 +342,7 @@ static void test_host_abort(void **state)
 	pass(w);
 	nvmft_vfio_abort(channel0(w), &t.io);
 	run_for(w, MS);
-	assert_int_equal(t.done, 1);
-	assert_int_equal(t.io.status, 0x07);
+	expect_io(&t, 0x07);
 }
 
 static void test_fatal_status_resets(void **state)
@@ -369,8 +362,7 @@ static void test_fatal_status_resets(void **state)
 	submit(w, &u, NVMFT_IO_READ, 0, 1, 4096);
 	assert_int_equal(u.done, 0);
 	run_for(w, SECOND);
-	assert_int_equal(u.done, 1);
-	assert_int_equal(u.io.status, 0);
+	expect_io(&u, 0);
 	assert_int_equal(w->m->enables, 2);
 }
 
@@ -402,11 +394,9 @@ static void test_vanished_device(void **state)
 	pass(w);
 	model_vanish(w->m);
 	run_for(w, 2 * SECOND);
-	assert_int_equal(t.done, 1);
-	assert_int_equal(t.io.status, 0x21);
+	expect_io(&t, 0x21);
 	submit(w, &u, NVMFT_IO_READ, 0, 1, 0);
-	assert_int_equal(u.done, 1);
-	assert_int_equal(u.io.status, 0x82);
+	expect_io(&u, 0x82);
 }
 
 static void test_gives_up_a_controller_that_stays_away(void **state)
@@ -423,8 +413,7 @@ static void test_gives_up_a_controller_that_stays_away(void **state)
 	w->m->never_ready = true;
 	submit(w, &u, NVMFT_IO_READ, 0, 1, 0);
 	run_for(w, 20 * SECOND);
-	assert_int_equal(u.done, 1);
-	assert_int_equal(u.io.status, 0x82);
+	expect_io(&u, 0x82);
 	expect_log("given up");
 }
 
