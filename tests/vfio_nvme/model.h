@@ -65,7 +65,7 @@ struct model {
 	uint16_t io_status;        /* of all I/O */
 	uint8_t mdts;
 	uint8_t granted; /* I/O queues */
-	uint16_t ms; /* bytes of metadata, with protection information of this type */
+	uint16_t ms;     /* bytes of metadata, with protection information of this type */
 	uint8_t dps;
 	uint64_t zone_blocks; /* 0: no zones */
 	uint8_t zone_extension;

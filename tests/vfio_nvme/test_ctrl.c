@@ -387,9 +387,7 @@ static void test_abort_cannot_hit_the_next_command(void **state)
 	struct test_io t, u;
 
 	assert_int_equal(world_open(w, 1), 0);
-	w->m->hold = true;
-	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
-	pass(w);
+	hold_read(w, &t);
 	w->stuck = true;
 	nvmft_vfio_abort(channel0(w), &t.io);
 	model_answer(w->m, 0, 0);
@@ -402,9 +400,7 @@ static void test_abort_cannot_hit_the_next_command(void **state)
 	assert_int_equal(w->m->aborts, 1);
 	assert_int_equal(u.done, 0);
 	assert_int_equal(w->m->nheld, 1);
-	model_answer(w->m, 0, 0);
-	pass(w);
-	expect_io(&u, 0);
+	answer_held(w, &u);
 }
 
 static unsigned int nfree(const struct vfio_pair *pair)
@@ -422,9 +418,7 @@ static void test_reset_returns_identifiers(void **state)
 	struct world *w = *state;
 	struct test_io t;
 
-	w->m->hold = true;
-	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
-	pass(w);
+	hold_read(w, &t);
 	nvmft_vfio_abort(channel0(w), &t.io);
 	model_answer(w->m, 0, 0);
 	pass(w);

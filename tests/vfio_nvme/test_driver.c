@@ -148,9 +148,7 @@ static void test_survives_unknown_completions(void **state)
 	struct world *w = *state;
 	struct test_io t;
 
-	w->m->hold = true;
-	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
-	pass(w);
+	hold_read(w, &t);
 	model_post(w->m, 1, 6, 0, 0);      /* not open */
 	model_post(w->m, 1, 0xffff, 0, 0); /* never was */
 	assert_int_equal(nvmft_vfio_poll(channel0(w)), 2);
@@ -337,9 +335,7 @@ static void test_host_abort(void **state)
 	struct world *w = *state;
 	struct test_io t;
 
-	w->m->hold = true;
-	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
-	pass(w);
+	hold_read(w, &t);
 	nvmft_vfio_abort(channel0(w), &t.io);
 	run_for(w, MS);
 	expect_io(&t, 0x07);
@@ -350,9 +346,7 @@ static void test_fatal_status_resets(void **state)
 	struct world *w = *state;
 	struct test_io t, u;
 
-	w->m->hold = true;
-	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
-	pass(w);
+	hold_read(w, &t);
 	model_fatal(w->m);
 	while (!t.done)
 		run_for(w, MS);
@@ -372,9 +366,7 @@ static void test_no_dma_after_failure(void **state)
 	struct world *w = *state;
 	struct test_io t;
 
-	w->m->hold = true;
-	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
-	pass(w);
+	hold_read(w, &t);
 	model_fatal(w->m);
 	assert_int_equal(nvmft_ctrl_step(w->ctrl), RECOVERY_NS);
 	assert_false(w->m->master);
@@ -389,9 +381,7 @@ static void test_vanished_device(void **state)
 	struct world *w = *state;
 	struct test_io t, u;
 
-	w->m->hold = true;
-	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
-	pass(w);
+	hold_read(w, &t);
 	model_vanish(w->m);
 	run_for(w, 2 * SECOND);
 	expect_io(&t, 0x21);
@@ -404,9 +394,7 @@ static void test_gives_up_a_controller_that_stays_away(void **state)
 	struct world *w = *state;
 	struct test_io t, u;
 
-	w->m->hold = true;
-	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
-	pass(w);
+	hold_read(w, &t);
 	model_fatal(w->m);
 	while (!t.done)
 		run_for(w, MS);

@@ -34,15 +34,11 @@ static void pass_command(struct world *w, struct test_io *t, struct nvmft_sqe *s
 /* A command that is over while its Abort is on its way. */
 static void abort_late(struct world *w, struct test_io *t)
 {
-	w->m->hold = true;
-	submit(w, t, NVMFT_IO_READ, 0, 1, 0);
-	pass(w);
+	hold_read(w, t);
 	nvmft_vfio_abort(channel0(w), &t->io);
 	run_for(w, MS);
 	assert_int_equal(w->m->nlate, 1);
-	model_answer(w->m, 0, 0);
-	pass(w);
-	expect_io(t, 0);
+	answer_held(w, t);
 }
 
 static void test_late_abort_hits_no_later_command(void **state)
@@ -59,9 +55,7 @@ static void test_late_abort_hits_no_later_command(void **state)
 	run_for(w, 3 * SECOND);
 	assert_int_equal(w->m->aborts, 1);
 	assert_int_equal(w->m->nheld, 1);
-	model_answer(w->m, 0, 0);
-	pass(w);
-	expect_io(&u, 0);
+	answer_held(w, &u);
 }
 
 /* Nor one of the next queue that has the identifier of the queue. */
@@ -80,9 +74,7 @@ static void test_late_abort_hits_no_later_queue(void **state)
 	run_for(w, 6 * SECOND);
 	assert_int_equal(w->m->aborts, 1);
 	assert_int_equal(w->m->nheld, 1);
-	model_answer(w->m, 0, 0);
-	pass(w);
-	expect_io(&u, 0);
+	answer_held(w, &u);
 }
 
 /* A wish that was not granted yet is none any more, for the same reason. */
@@ -453,9 +445,7 @@ static void test_dma_that_cannot_be_turned_off(void **state)
 	struct world *w = *state;
 	struct test_io t, u;
 
-	w->m->hold = true;
-	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
-	pass(w);
+	hold_read(w, &t);
 	w->m->bus_fails = true;
 	model_fatal(w->m);
 	nvmft_ctrl_step(w->ctrl);
@@ -567,9 +557,7 @@ static void test_phase_bits_that_never_end(void **state)
 	struct world *w = *state;
 	struct test_io t;
 
-	w->m->hold = true;
-	submit(w, &t, NVMFT_IO_READ, 0, 1, 0);
-	pass(w);
+	hold_read(w, &t);
 	for (unsigned int round = 0; round < 50; round++) {
 		struct queue_pair *q = &pair0(w)->queue;
 

@@ -18,13 +18,6 @@ static const struct nvmft_sqe *held(const struct world *w)
 	return &w->m->held[0].sqe;
 }
 
-static void answer(struct world *w, const struct test_io *t)
-{
-	model_answer(w->m, 0, 0);
-	pass(w);
-	expect_io(t, 0);
-}
-
 static uint64_t prp(const struct nvmft_sqe *sqe, unsigned int i)
 {
 	uint64_t value;
@@ -63,7 +56,7 @@ static void test_whole_entry(void **state)
 	assert_int_equal(le32toh(sqe->cdw10), 20);
 	assert_int_equal(le32toh(sqe->cdw12), 7);
 	assert_int_equal(sqe->cdw11 | sqe->cdw13 | sqe->cdw14 | sqe->cdw15, 0);
-	answer(w, &t);
+	answer_held(w, &t);
 }
 
 static void test_write_fua(void **state)
@@ -74,7 +67,7 @@ static void test_write_fua(void **state)
 	open_held(w);
 	submit(w, &t, NVMFT_IO_READ, 0, 8, 0);
 	pass(w);
-	answer(w, &t);
+	answer_held(w, &t);
 	t.io.op = NVMFT_IO_WRITE;
 	t.io.flags = NVMFT_IO_FUA;
 	t.io.lba = UINT64_C(0x700000005);
@@ -102,7 +95,7 @@ static void test_over_the_end_of_a_page(void **state)
 	pass(w);
 	assert_ptr_equal(model_at(w->m, prp(held(w), 0), 3584), w->buffers + 512);
 	assert_ptr_equal(model_at(w->m, prp(held(w), 1), 512), w->buffers + 4096);
-	answer(w, &t);
+	answer_held(w, &t);
 }
 
 static void test_not_with_metadata(void **state)
@@ -116,7 +109,7 @@ static void test_not_with_metadata(void **state)
 	assert_false(is_short(w, &t));
 	pass(w);
 	assert_int_not_equal(held(w)->mptr, 0);
-	answer(w, &t);
+	answer_held(w, &t);
 }
 
 static void test_not_with_protection(void **state)
@@ -131,7 +124,7 @@ static void test_not_with_protection(void **state)
 	assert_false(is_short(w, &t));
 	pass(w);
 	assert_int_not_equal(le32toh(held(w)->cdw12) & PRACT, 0);
-	answer(w, &t);
+	answer_held(w, &t);
 }
 
 static void test_not_outside_of_regions(void **state)
@@ -142,7 +135,7 @@ static void test_not_outside_of_regions(void **state)
 	open_held(w);
 	submit(w, &t, NVMFT_IO_READ, 0, 8, 0);
 	pass(w);
-	answer(w, &t);
+	answer_held(w, &t);
 	t.done = 0;
 	t.iov[0].region = 19; /* in the table, but not mapped */
 	nvmft_vfio_submit(channel0(w), &t.io);
@@ -180,7 +173,7 @@ static void test_abort_takes_no_time_away(void **state)
 	run_for(w, 10 * SECOND);
 	assert_int_equal(w->m->aborts, 1);
 	assert_int_equal(w->m->enables, 1);
-	answer(w, &t);
+	answer_held(w, &t);
 }
 
 /* An identifier that was used before begins anew. */
@@ -192,7 +185,7 @@ static void test_whole_time(void **state)
 	open_held(w);
 	submit(w, &t, NVMFT_IO_READ, 0, 8, 0);
 	run_for(w, 3 * SECOND);
-	answer(w, &t);
+	answer_held(w, &t);
 	w->m->now += 3600 * SECOND;
 	submit(w, &t, NVMFT_IO_READ, 0, 8, 0);
 	assert_true(is_short(w, &t));

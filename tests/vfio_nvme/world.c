@@ -391,6 +391,20 @@ void pass(struct world *w)
 	each_channel(w, poll_channel);
 }
 
+void hold_read(struct world *w, struct test_io *t)
+{
+	w->m->hold = true;
+	submit(w, t, NVMFT_IO_READ, 0, 1, 0);
+	pass(w);
+}
+
+void answer_held(struct world *w, const struct test_io *t)
+{
+	model_answer(w->m, 0, 0);
+	pass(w);
+	expect_io(t, 0);
+}
+
 static void run_timers(struct world *w)
 {
 	for (unsigned int i = 0; i < WORLD_TIMERS; i++) {

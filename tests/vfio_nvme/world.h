@@ -99,6 +99,9 @@ unsigned int log_lines(void);
 void submit_to(struct world *w, unsigned int group, unsigned int ns, struct test_io *t, enum nvmft_io_op op,
 	       uint64_t lba, uint32_t blocks, size_t at);
 void submit(struct world *w, struct test_io *t, enum nvmft_io_op op, uint64_t lba, uint32_t blocks, size_t at);
+/* A read that the controller has and keeps; then the first that it has is done, well, and was @t. */
+void hold_read(struct world *w, struct test_io *t);
+void answer_held(struct world *w, const struct test_io *t);
 /* A pass of all poll groups: flush, model, the thread if it was kicked, poll. */
 void pass(struct world *w);
 /* Time goes by, with timers, steps of the thread and passes. */
