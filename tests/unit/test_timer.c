@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Timers: in order, moved, cancelled, with slack. The file under test stands on stubs of the ring. */
+/*
+ * Timers: in order, moved, cancelled, with slack; and the kernel's timeout, which is what wakes a group that sleeps.
+ * The file under test stands on stubs of the ring, and moves the timeout by entries in a small one of io_uring.
+ */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -152,22 +156,130 @@ static void timer_may_arm_itself_again(void **state)
 	assert_true(t.armed);
 }
 
-static void kernel_timeout_is_armed_once(void **state)
+/* ---- the kernel's timeout ---- */
+
+#define ENTRIES 2u
+
+static int setup_ring(void **state)
 {
-	struct test_timer a = {.timer.fn = fired}, b = {.timer.fn = fired};
+	setup(state);
+	return io_uring_queue_init(ENTRIES, &group.ring.uring, 0);
+}
+
+static int teardown_ring(void **state)
+{
+	(void)state;
+	io_uring_queue_exit(&group.ring.uring);
+	return 0;
+}
+
+static void arm_ring_for(struct nvmft_timer *timer, uint64_t delay_ns)
+{
+	nvmft_timer_arm(&group, timer, delay_ns, 0);
+	assert_true(nvmft_timers_arm_ring(&group));
+}
+
+static unsigned int entries(void)
+{
+	return io_uring_sq_ready(&group.ring.uring);
+}
+
+static void without_timers_there_is_no_timeout(void **state)
+{
+	(void)state;
+	assert_true(nvmft_timers_arm_ring(&group));
+	assert_int_equal(ring_starts, 0);
+}
+
+static void timeout_is_as_long_as_the_first_timer(void **state)
+{
+	struct nvmft_timer first = {0}, second = {0};
 
 	(void)state;
-	nvmft_timers_arm_ring(&group);
-	assert_int_equal(ring_starts, 0);
-	nvmft_timer_arm(&group, &a.timer, 3000000000u, 0);
-	nvmft_timers_arm_ring(&group);
+	nvmft_timer_arm(&group, &second, 5000000000u, 0);
+	arm_ring_for(&first, 3000000007u);
 	assert_int_equal(ring_starts, 1);
 	assert_int_equal(group.timers.ts.tv_sec, 3);
-	/* A later one changes nothing: waking early is harmless. */
-	nvmft_timer_arm(&group, &b.timer, 5000000000u, 0);
-	nvmft_timers_arm_ring(&group);
-	assert_int_equal(ring_starts, 1);
+	assert_int_equal(group.timers.ts.tv_nsec, 7);
 }
+
+/* Waking early is harmless. */
+static void later_timer_leaves_the_timeout(void **state)
+{
+	struct nvmft_timer first = {0}, later = {0};
+
+	(void)state;
+	arm_ring_for(&first, 3000000000u);
+	arm_ring_for(&later, 5000000000u);
+	nvmft_timer_cancel(&group, &first);
+	assert_true(nvmft_timers_arm_ring(&group));
+	assert_int_equal(ring_starts, 1);
+	assert_int_equal(entries(), 0);
+}
+
+static void earlier_timer_moves_the_timeout(void **state)
+{
+	const struct io_uring_sqe *sqe = &group.ring.uring.sq.sqes[0];
+	struct nvmft_timer first = {0}, earlier = {0};
+
+	(void)state;
+	arm_ring_for(&first, 3000000000u);
+	arm_ring_for(&earlier, 1000000000u);
+	assert_int_equal(ring_starts, 1);
+	assert_int_equal(entries(), 1);
+	assert_int_equal(sqe->opcode, IORING_OP_TIMEOUT_REMOVE);
+	assert_int_equal(sqe->timeout_flags, IORING_TIMEOUT_UPDATE);
+	assert_int_equal(sqe->addr, (uintptr_t)&group.timers.timeout_op);
+	assert_int_equal(sqe->addr2, (uintptr_t)&group.timers.ts);
+	assert_int_equal(group.timers.ts.tv_sec, 1);
+	/* Its own end is nobody's: that of the timeout is still to come. */
+	assert_int_equal(sqe->user_data, 0);
+}
+
+static void timeout_that_cannot_be_moved_is_moved_next_time(void **state)
+{
+	struct nvmft_timer first = {0}, earlier = {0};
+
+	(void)state;
+	arm_ring_for(&first, 3000000000u);
+	while (io_uring_get_sqe(&group.ring.uring))
+		;
+	nvmft_timer_arm(&group, &earlier, 1000000000u, 0);
+	assert_false(nvmft_timers_arm_ring(&group));
+	group.ring.uring.sq.sqe_tail = group.ring.uring.sq.sqe_head;
+	assert_true(nvmft_timers_arm_ring(&group));
+	assert_int_equal(entries(), 1);
+}
+
+static void timeout_of_an_overdue_timer_is_short(void **state)
+{
+	struct nvmft_timer timer = {0};
+
+	(void)state;
+	nvmft_timer_arm(&group, &timer, 100, 0);
+	group.now_ns += 200;
+	assert_true(nvmft_timers_arm_ring(&group));
+	assert_int_equal(group.timers.ts.tv_sec, 0);
+	assert_in_range(group.timers.ts.tv_nsec, 1, 1000);
+}
+
+static void timeout_is_armed_again_when_it_is_over(void **state)
+{
+	struct nvmft_timer first = {0}, later = {0};
+	struct nvmft_ring_op *op = &group.timers.timeout_op;
+
+	(void)state;
+	arm_ring_for(&first, 1000000000u);
+	nvmft_timer_arm(&group, &later, 5000000000u, 0);
+	nvmft_timer_cancel(&group, &first);
+	op->state = 0;
+	op->complete(op, -ETIME, 0);
+	assert_true(nvmft_timers_arm_ring(&group));
+	assert_int_equal(ring_starts, 2);
+	assert_int_equal(group.timers.ts.tv_sec, 5);
+}
+
+#define RING_TEST(name) cmocka_unit_test_setup_teardown(name, setup_ring, teardown_ring)
 
 int main(void)
 {
@@ -178,7 +290,13 @@ int main(void)
 		cmocka_unit_test_setup(armed_timer_is_moved, setup),
 		cmocka_unit_test_setup(slack_aligns_and_never_shortens, setup),
 		cmocka_unit_test_setup(timer_may_arm_itself_again, setup),
-		cmocka_unit_test_setup(kernel_timeout_is_armed_once, setup),
+		RING_TEST(without_timers_there_is_no_timeout),
+		RING_TEST(timeout_is_as_long_as_the_first_timer),
+		RING_TEST(later_timer_leaves_the_timeout),
+		RING_TEST(earlier_timer_moves_the_timeout),
+		RING_TEST(timeout_that_cannot_be_moved_is_moved_next_time),
+		RING_TEST(timeout_of_an_overdue_timer_is_short),
+		RING_TEST(timeout_is_armed_again_when_it_is_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
