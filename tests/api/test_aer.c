@@ -114,6 +114,55 @@ static void a_reset_ends_every_aer(void **state)
 		assert_int_equal(th_sc(th_wait_cmd(&aers[i])), TH_SC_SQ_DELETED);
 }
 
+/* The host has enabled the controller anew, and its events. */
+static void reset(struct admin_world *w)
+{
+	assert_int_equal(th_property_set(&w->ctrl.admin, 0x14, false, 0x00460000), 0);
+	th_settle(&w->t);
+	assert_int_equal(th_property_set(&w->ctrl.admin, 0x14, false, 0x00460001), 0);
+	enable(w, 1 << 8);
+}
+
+static void an_event_of_before_a_reset_is_not_reported(void **state)
+{
+	struct admin_world *w = *state;
+	static struct th_cmd aer;
+
+	enable(w, 1 << 8);
+	th_add_memory(w->subsys, 1 << 20, 512);
+	th_settle(&w->t);
+	reset(w);
+	send_aer(w, &aer);
+	assert_false(atomic_load(&aer.done));
+}
+
+/* It may not have read the log page of the last one. */
+static void an_event_after_a_reset_is_reported(void **state)
+{
+	struct admin_world *w = *state;
+	static struct th_cmd aers[2];
+
+	enable(w, 1 << 8);
+	send_aer(w, &aers[0]);
+	th_add_memory(w->subsys, 1 << 20, 512);
+	assert_int_equal(th_wait_cmd(&aers[0]), 0);
+	reset(w);
+	send_aer(w, &aers[1]);
+	th_add_memory(w->subsys, 1 << 20, 512);
+	assert_int_equal(th_wait_cmd(&aers[1]), 0);
+}
+
+static void changes_of_before_a_reset_are_not_listed(void **state)
+{
+	struct admin_world *w = *state;
+
+	enable(w, 1 << 8);
+	th_add_memory(w->subsys, 1 << 20, 512);
+	th_settle(&w->t);
+	reset(w);
+	assert_int_equal(changed_list(w, false), 0);
+}
+
 static void a_change_in_another_subsystem_is_no_event(void **state)
 {
 	struct admin_world *w = *state;
@@ -192,6 +241,9 @@ int main(void)
 		ADMIN_TEST(reading_with_rae_keeps_the_event),
 		ADMIN_TEST(more_aers_than_aerl_are_refused),
 		ALONE(a_reset_ends_every_aer),
+		ALONE(an_event_of_before_a_reset_is_not_reported),
+		ALONE(an_event_after_a_reset_is_reported),
+		ALONE(changes_of_before_a_reset_are_not_listed),
 		ADMIN_TEST(a_change_in_another_subsystem_is_no_event),
 		DISCOVERY(a_new_subsystem_is_a_discovery_event),
 		DISCOVERY(a_subsystem_hidden_from_the_host_is_no_event),

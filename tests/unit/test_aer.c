@@ -154,6 +154,17 @@ static void an_aborted_aer_is_completed_and_forgotten(void **state)
 	assert_ptr_equal(completed[1], w->reqs[1]);
 }
 
+static void an_aborted_aer_makes_room_for_another(void **state)
+{
+	struct world *w = *state;
+
+	for (unsigned int i = 0; i < 4; i++)
+		send_aer(w, i);
+	assert_true(nvmft_aer_abort(&w->ctrl, w->reqs[1]));
+	send_aer(w, 4);
+	assert_int_equal(ncompleted, 1);
+}
+
 static void another_command_is_not_aborted_as_an_aer(void **state)
 {
 	struct world *w = *state;
@@ -261,6 +272,7 @@ int main(void)
 		TEST(a_discovery_change_names_its_log),
 		TEST(more_aers_than_allowed_are_refused),
 		TEST(an_aborted_aer_is_completed_and_forgotten),
+		TEST(an_aborted_aer_makes_room_for_another),
 		TEST(another_command_is_not_aborted_as_an_aer),
 		TEST(flush_completes_every_aer),
 		TEST(added_removed_and_changed_namespaces_are_listed),

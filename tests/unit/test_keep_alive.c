@@ -138,6 +138,14 @@ static void slack_is_a_tenth_of_a_short_timeout(void **state)
 	assert_int_equal(latest_ns - deadline_ns, 100 * NS_PER_MS);
 }
 
+static void slack_of_a_long_timeout_is_half_a_second(void **state)
+{
+	struct world *w = *state;
+
+	nvmft_keep_alive_start(&w->ctrl, 60000);
+	assert_int_equal(latest_ns - deadline_ns, 500 * NS_PER_MS);
+}
+
 static void admin_traffic_keeps_alive(void **state)
 {
 	struct world *w = *state;
@@ -178,6 +186,21 @@ static void a_keep_alive_command_starts_the_time_anew(void **state)
 	free(req);
 }
 
+/* A host may send the command whether it asked for a timeout or not. */
+static void a_keep_alive_command_without_a_timeout_starts_nothing(void **state)
+{
+	struct request *req = aligned_alloc(64, sizeof(*req));
+	struct world *w = *state;
+
+	memset(req, 0, sizeof(*req));
+	req->pub.queue = w->admin;
+	nvmft_keep_alive_start(&w->ctrl, 0);
+	assert_int_equal(nvmft_keep_alive_parse(req), 0);
+	req->execute(req);
+	assert_false(w->ctrl.ka_timer.armed);
+	free(req);
+}
+
 static void a_timeout_of_zero_stops_it(void **state)
 {
 	struct world *w = *state;
@@ -208,9 +231,11 @@ int main(void)
 		TEST(a_silent_host_is_given_up),
 		TEST(it_never_fires_before_the_timeout),
 		TEST(slack_is_a_tenth_of_a_short_timeout),
+		TEST(slack_of_a_long_timeout_is_half_a_second),
 		TEST(admin_traffic_keeps_alive),
 		TEST(io_traffic_keeps_alive),
 		TEST(a_keep_alive_command_starts_the_time_anew),
+		TEST(a_keep_alive_command_without_a_timeout_starts_nothing),
 		TEST(a_timeout_of_zero_stops_it),
 		TEST(a_forgotten_discovery_controller_goes_away),
 	};
