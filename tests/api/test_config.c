@@ -276,6 +276,22 @@ static void removed_port_closes_its_connections(void **state)
 	assert_true(q.disconnected);
 }
 
+/* They depend on no subsystem that the port serves. */
+static void removed_port_closes_its_discovery_connections(void **state)
+{
+	struct nvmft_loopback_opts opts = {.size = sizeof(opts), .subnqn = "nqn.2014-08.org.nvmexpress.discovery"};
+	struct th *t = *state;
+	struct th_done done;
+	struct th_queue q;
+
+	assert_int_equal(nvmft_port_add(t->target, PORT(.transport = nvmft_transport_loopback()), &opts.port), 0);
+	th_settle(t);
+	assert_int_equal(th_connect(t, &q, &opts), 0);
+	assert_int_equal(nvmft_port_remove(opts.port, th_done_init(&done)), 0);
+	assert_int_equal(th_done_wait(t, &done), 0);
+	assert_true(q.disconnected);
+}
+
 static void connections_of_a_port_are_limited(void **state)
 {
 	struct nvmft_loopback_opts opts = {.size = sizeof(opts)};
@@ -452,6 +468,7 @@ int main(void)
 		TEST(linking_twice_and_unlinking_nothing_are_errors),
 		TEST(port_serves_its_subsystems_from_the_start),
 		TEST(removed_port_closes_its_connections),
+		TEST(removed_port_closes_its_discovery_connections),
 		TEST(connections_of_a_port_are_limited),
 		TEST(namespace_options_are_checked),
 		TEST(backend_that_cannot_take_its_pages_back_is_refused),

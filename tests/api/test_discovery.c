@@ -63,6 +63,18 @@ static void subsystems_that_are_not_linked_are_not_named(void **state)
 	assert_int_equal(find(read_log(w), TH_NQN, &entry), 0);
 }
 
+static void a_removed_subsystem_is_not_named(void **state)
+{
+	const struct nvmf_disc_log_entry *entry;
+	struct admin_world *w = *state;
+	struct th_done done;
+
+	th_add_subsystem(&w->t, "nqn.2024-01.org.example:other");
+	assert_int_equal(nvmft_subsystem_remove(w->subsys, th_done_init(&done)), 0);
+	assert_int_equal(th_done_wait(&w->t, &done), 0);
+	assert_int_equal(find(read_log(w), TH_NQN, &entry), 0);
+}
+
 static void subsystems_of_other_hosts_are_not_named(void **state)
 {
 	struct admin_world *w = *state;
@@ -140,6 +152,17 @@ static void the_generation_counts_changes(void **state)
 	th_add_subsystem(&w->t, "nqn.2024-01.org.example:new");
 	th_settle(&w->t);
 	assert_true(le64toh(read_log(w)->genctr) > before);
+}
+
+/* So that nobody reads the log again in vain. */
+static void the_generation_does_not_count_other_changes(void **state)
+{
+	struct admin_world *w = *state;
+	uint64_t before = le64toh(read_log(w)->genctr);
+
+	th_add_memory(w->subsys, 1 << 20, 512);
+	th_settle(&w->t);
+	assert_int_equal(le64toh(read_log(w)->genctr), before);
 }
 
 /* ---- paging ---- */
@@ -279,11 +302,13 @@ int main(void)
 		TEST(the_log_names_the_subsystem),
 		TEST(the_log_names_the_discovery_subsystem_itself),
 		TEST(subsystems_that_are_not_linked_are_not_named),
+		TEST(a_removed_subsystem_is_not_named),
 		TEST(subsystems_of_other_hosts_are_not_named),
 		TEST(every_port_is_named),
 		TEST(referrals_are_named),
 		TEST(static_controllers_are_announced),
 		TEST(the_generation_counts_changes),
+		TEST(the_generation_does_not_count_other_changes),
 		TEST(the_log_can_be_read_in_pieces),
 		TEST(nothing_is_read_from_beyond_the_log),
 		TEST(it_identifies_as_a_discovery_controller),
