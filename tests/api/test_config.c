@@ -389,6 +389,27 @@ static void namespace_comes_and_goes_while_connected(void **state)
 	th_ctrl_disconnect(&ctrl);
 }
 
+/* Another one has its place before any poll group has seen it go. */
+static void namespace_that_is_replaced_at_once_goes(void **state)
+{
+	struct nvmft_subsystem *subsys;
+	struct nvmft_namespace *ns;
+	struct th *t = *state;
+	struct th_done done;
+	struct th_ctrl ctrl;
+	char buf[512];
+
+	subsys = th_add_subsystem(t, TH_NQN);
+	ns = th_add_null(subsys, 8192, 512);
+	th_ctrl_connect(t, &ctrl, NULL);
+	assert_int_equal(th_read(&ctrl, 1, 0, 1, buf, sizeof(buf)), 0);
+	assert_int_equal(nvmft_namespace_remove(ns, th_done_init(&done)), 0);
+	th_add_null(subsys, 4096, 512);
+	assert_int_equal(th_done_wait(t, &done), 0);
+	assert_int_equal(th_sc(th_read(&ctrl, 1, 8, 1, buf, sizeof(buf))), TH_SC_LBA_RANGE);
+	th_ctrl_disconnect(&ctrl);
+}
+
 static void namespace_numbers_may_be_far_apart(void **state)
 {
 	struct nvmft_subsystem *subsys;
@@ -474,6 +495,7 @@ int main(void)
 		TEST(backend_that_cannot_take_its_pages_back_is_refused),
 		TEST(missing_file_is_named),
 		TEST(namespace_comes_and_goes_while_connected),
+		TEST(namespace_that_is_replaced_at_once_goes),
 		TEST(namespace_numbers_may_be_far_apart),
 		TEST(identifiers_do_not_change_from_start_to_start),
 		TEST(many_objects_need_no_fixed_tables),

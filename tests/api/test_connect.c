@@ -103,6 +103,7 @@ static void subsystem_of_another_port_is_an_invalid_parameter(void **state)
 	struct nvmft_loopback_opts opts = {.size = sizeof(opts)};
 	struct fixture *f = *state;
 
+	th_add_subsystem(&f->t, OTHER_NQN);
 	assert_int_equal(nvmft_port_unlink(f->t.port, f->subsys), 0);
 	th_settle(&f->t);
 	expect_refused(f, &opts, SC_CONNECT_PARAM | DNR);
@@ -123,6 +124,19 @@ static void host_that_is_not_allowed_is_refused(void **state)
 	th_settle(&f->t);
 	assert_int_equal(th_connect(&f->t, &q, &opts), 0);
 	th_disconnect(&q);
+}
+
+static void host_is_known_by_its_whole_name(void **state)
+{
+	struct nvmft_loopback_opts opts = {.size = sizeof(opts), .hostnqn = TH_HOSTNQN "-2"};
+	struct nvmft_host *host;
+	struct fixture *f = *state;
+
+	assert_int_equal(nvmft_host_create(f->t.target, TH_HOSTNQN, &host), 0);
+	assert_int_equal(nvmft_subsystem_allow_host(f->subsys, host), 0);
+	assert_int_equal(nvmft_subsystem_allow_any_host(f->subsys, false), 0);
+	th_settle(&f->t);
+	expect_refused(f, &opts, SC_CONNECT_HOST | DNR);
 }
 
 static void host_name_must_be_an_nqn(void **state)
@@ -441,6 +455,7 @@ int main(void)
 		TEST(unknown_subsystem_is_an_invalid_parameter),
 		TEST(subsystem_of_another_port_is_an_invalid_parameter),
 		TEST(host_that_is_not_allowed_is_refused),
+		TEST(host_is_known_by_its_whole_name),
 		TEST(host_name_must_be_an_nqn),
 		TEST(names_of_223_bytes_are_good_and_of_224_are_not),
 		TEST(dynamic_controllers_are_asked_for_with_ffffh),

@@ -155,6 +155,19 @@ static void removed_subsystem_ends_its_associations(void **state)
 	assert_null(nvmft_subsystem_find(w->t.target, TH_NQN));
 }
 
+/* Another one has its name before any poll group has seen it go. */
+static void replaced_subsystem_ends_its_associations(void **state)
+{
+	struct admin_world *w = *state;
+	struct th_done done;
+
+	assert_int_equal(nvmft_subsystem_remove(w->subsys, th_done_init(&done)), 0);
+	th_add_memory(th_add_subsystem(&w->t, TH_NQN), 1 << 20, 512);
+	assert_int_equal(th_done_wait(&w->t, &done), 0);
+	assert_true(w->ctrl.admin.disconnected);
+	assert_true(th_log_has(&w->t, "subsystem removed"));
+}
+
 static void unlinked_subsystem_ends_the_associations_of_the_port(void **state)
 {
 	struct admin_world *w = *state;
@@ -206,6 +219,7 @@ int main(void)
 		ADMIN_TEST(loss_of_the_admin_queue_ends_the_association),
 		ADMIN_TEST(loss_of_an_io_queue_does_not),
 		ADMIN_TEST(removed_subsystem_ends_its_associations),
+		ADMIN_TEST(replaced_subsystem_ends_its_associations),
 		ADMIN_TEST(unlinked_subsystem_ends_the_associations_of_the_port),
 		ADMIN_TEST(denied_host_loses_its_association),
 		ADMIN_TEST(removed_host_loses_its_association),
