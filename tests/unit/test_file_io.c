@@ -10,13 +10,12 @@
 #include <cmocka.h>
 
 #include "file.c"
+#include "io_end.h"
 
 #define BLOCK 512u
-#define STATUS_OF(err) ((nvmft_status)(0x600 + (err)))
 
 static struct nvmft_ring_op *started;
-static unsigned int dones, logs, cancels;
-static nvmft_status done_status;
+static unsigned int cancels;
 
 void nvmft_ring_start(struct nvmft_poll_group *group, struct nvmft_ring_op *op)
 {
@@ -30,26 +29,6 @@ void nvmft_ring_cancel(struct nvmft_poll_group *group, struct nvmft_ring_op *op)
 	(void)group;
 	assert_ptr_equal(op, started);
 	cancels++;
-}
-
-void nvmft_io_done(struct nvmft_io *io, nvmft_status status)
-{
-	(void)io;
-	dones++;
-	done_status = status;
-}
-
-nvmft_status nvmft_status_from_errno(int err)
-{
-	return err ? STATUS_OF(-err) : 0;
-}
-
-void nvmft_backend_log(const struct nvmft_backend *backend, enum nvmft_log_level level, const char *format, ...)
-{
-	(void)backend;
-	(void)level;
-	(void)format;
-	logs++;
 }
 
 int nvmft_file_open(struct nvmft_backend *backend, const void *opts)
@@ -98,8 +77,8 @@ static int setup(void **state)
 	f->io.iov = f->iov;
 	memset(&f->fi, 0xa5, sizeof(f->fi)); /* private bytes are not zeroed */
 	started = NULL;
-	dones = logs = cancels = 0;
-	done_status = 0xffff;
+	cancels = 0;
+	io_end_reset();
 	*state = f;
 	return 0;
 }

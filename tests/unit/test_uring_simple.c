@@ -11,12 +11,12 @@
 #include "command.c"
 #include "io.c"
 #include "status.c"
+#include "io_end.h"
 
 #define ENTRIES 4u
 #define FD 7
 
-static unsigned int dones, long_way;
-static nvmft_status done_status;
+static unsigned int long_way;
 static struct io_uring_sqe long_sqe[2];
 
 /* Where the others get their entries. */
@@ -26,25 +26,6 @@ struct io_uring_sqe *nvmft_ng_get_sqe(struct ng_channel *ch)
 	long_way++;
 	ng_clear_sqe(long_sqe);
 	return long_sqe;
-}
-
-void nvmft_io_done(struct nvmft_io *io, nvmft_status status)
-{
-	(void)io;
-	dones++;
-	done_status = status;
-}
-
-nvmft_status nvmft_status_from_errno(int err)
-{
-	return err ? 6 : 0;
-}
-
-void nvmft_backend_log(const struct nvmft_backend *backend, enum nvmft_log_level level, const char *format, ...)
-{
-	(void)backend;
-	(void)level;
-	(void)format;
 }
 
 void nvmft_ng_look(struct ng_backend *ng, bool formatting)
@@ -92,8 +73,8 @@ static int setup(void **state)
 	f->io = (struct nvmft_io){.op = NVMFT_IO_READ, .lba = 0x123456789a, .blocks = 8, .iovcnt = 1, .iov = f->iov};
 	f->io.channel = &f->channel;
 	f->io.priv = &f->ni;
-	dones = long_way = 0;
-	done_status = 0xffff;
+	long_way = 0;
+	io_end_reset();
 	*state = f;
 	return 0;
 }

@@ -18,9 +18,9 @@ static int fake_ioctl(int fd, unsigned long request);
 #define ioctl fake_ioctl
 #include "status.c"
 #undef ioctl
+#include "io_end.h"
 
 #define BLOCK 512u
-#define STATUS_OF(err) ((nvmft_status)(0x600 + (err)))
 #define FD 7
 #define REGION 65u
 
@@ -32,8 +32,7 @@ static int fake_ioctl(int fd, unsigned long request)
 }
 
 static struct io_uring_sqe sqes[64][2];
-static unsigned int nsqes, room, dones, logs, looks, formatting_looks;
-static nvmft_status done_status;
+static unsigned int nsqes, room, looks, formatting_looks;
 
 struct io_uring_sqe *nvmft_ng_get_sqe(struct ng_channel *ch)
 {
@@ -42,26 +41,6 @@ struct io_uring_sqe *nvmft_ng_get_sqe(struct ng_channel *ch)
 		return NULL;
 	ng_clear_sqe(sqes[nsqes]);
 	return sqes[nsqes++];
-}
-
-void nvmft_io_done(struct nvmft_io *io, nvmft_status status)
-{
-	(void)io;
-	dones++;
-	done_status = status;
-}
-
-nvmft_status nvmft_status_from_errno(int err)
-{
-	return err ? STATUS_OF(-err) : 0;
-}
-
-void nvmft_backend_log(const struct nvmft_backend *backend, enum nvmft_log_level level, const char *format, ...)
-{
-	(void)backend;
-	(void)level;
-	(void)format;
-	logs++;
 }
 
 void nvmft_ng_look(struct ng_backend *ng, bool formatting)
@@ -107,9 +86,9 @@ static inline int setup(void **state)
 	for (unsigned int i = 0; i < NG_CTRLS; i++)
 		f->ng.ctrl_fd[i] = -1;
 	memset(&f->ni, 0xa5, sizeof(f->ni)); /* private bytes are not zeroed */
-	nsqes = dones = logs = looks = formatting_looks = 0;
+	nsqes = looks = formatting_looks = 0;
 	room = 64;
-	done_status = 0xffff;
+	io_end_reset();
 	*state = f;
 	return 0;
 }
