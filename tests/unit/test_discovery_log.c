@@ -90,7 +90,7 @@ static void make_port(struct world *w, unsigned int i, uint8_t trtype, const cha
 	w->port_views[i].port = port;
 }
 
-static struct world *make(void)
+static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 
@@ -117,7 +117,14 @@ static struct world *make(void)
 	w->ctrl.port = &w->ports[0];
 	strcpy(w->ctrl.hostnqn, HOST);
 	local_text = "192.0.2.1:4420";
-	return w;
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	free(*state);
+	return 0;
 }
 
 static void walk(struct world *w)
@@ -132,9 +139,8 @@ static void walk(struct world *w)
 
 static void every_port_of_the_transport_is_listed(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	walk(w);
 	assert_int_equal(w->n, 5);
 	for (unsigned int i = 0; i < w->n; i++)
@@ -144,14 +150,12 @@ static void every_port_of_the_transport_is_listed(void **state)
 	assert_string_equal(w->entries[2].subnqn, w->b.nqn);
 	assert_int_equal(w->entries[3].subtype, NVME_NQN_CURR);
 	assert_int_equal(le16toh(w->entries[4].portid), 2);
-	free(w);
 }
 
 static void an_entry_says_how_to_connect(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	walk(w);
 	assert_int_equal(w->entries[1].subtype, NVME_NQN_NVME);
 	assert_int_equal(w->entries[1].adrfam, NVMF_ADDR_FAMILY_IP4);
@@ -162,52 +166,44 @@ static void an_entry_says_how_to_connect(void **state)
 	assert_memory_equal(w->entries[1].traddr, "192.0.2.1   ", 12);
 	assert_int_equal(w->entries[1].traddr[255], ' ');
 	assert_memory_equal(w->entries[1].trsvcid, "4420    ", 8);
-	free(w);
 }
 
 static void an_rdma_entry_says_what_connects(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	w->ctrl.port = &w->ports[2];
 	walk(w);
 	assert_int_equal(w->entries[0].trtype, NVMF_TRTYPE_RDMA);
 	assert_int_equal(w->entries[0].tsas.rdma.qptype, NVMF_RDMA_QPTYPE_CONNECTED);
 	assert_int_equal(w->entries[0].tsas.rdma.prtype, NVMF_RDMA_PRTYPE_NOT_SPECIFIED);
 	assert_int_equal(w->entries[0].tsas.rdma.cms, NVMF_RDMA_CMS_RDMA_CM);
-	free(w);
 }
 
 static void a_static_subsystem_says_so(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	w->a.opts.model_kind = NVMFT_CONTROLLERS_STATIC;
 	walk(w);
 	assert_int_equal(le16toh(w->entries[1].cntlid), 0xfffe);
-	free(w);
 }
 
 static void a_subsystem_is_hidden_from_a_host_that_may_not_use_it(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	views[0].allow_any_host = false;
 	walk(w);
 	assert_int_equal(w->n, 3);
 	for (unsigned int i = 0; i < w->n; i++)
 		assert_string_not_equal(w->entries[i].subnqn, w->a.nqn);
-	free(w);
 }
 
 static void a_referral_of_the_port_is_listed_last(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	w->port_views[0].referrals = &w->referral;
 	w->port_views[0].nreferrals = 1;
 	walk(w);
@@ -215,84 +211,71 @@ static void a_referral_of_the_port_is_listed_last(void **state)
 	assert_int_equal(w->entries[5].subtype, NVME_NQN_DISC);
 	assert_memory_equal(w->entries[5].traddr, "192.0.2.99 ", 11);
 	assert_int_equal(le16toh(w->entries[5].portid), 9);
-	free(w);
 }
 
 static void a_referral_of_another_port_is_not(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	w->port_views[1].referrals = &w->referral;
 	w->port_views[1].nreferrals = 1;
 	walk(w);
 	assert_int_equal(w->n, 5);
-	free(w);
 }
 
 static void equal_logs_are_hinted_at(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	walk(w);
 	assert_int_equal(le16toh(w->entries[0].eflags), NVMF_DISC_EFLAGS_DUPRETINFO | NVMF_DISC_EFLAGS_EPCSD);
 	w->port_views[1].referrals = &w->referral;
 	w->port_views[1].nreferrals = 1;
 	walk(w);
 	assert_int_equal(le16toh(w->entries[0].eflags), NVMF_DISC_EFLAGS_EPCSD);
-	free(w);
 }
 
 static void a_wildcard_listener_has_the_address_that_the_host_came_to(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	strcpy(w->ports[0].traddr, "0.0.0.0");
 	local_text = "198.51.100.7:4420";
 	walk(w);
 	assert_memory_equal(w->entries[1].traddr, "198.51.100.7 ", 13);
-	free(w);
 }
 
 static void an_announced_address_goes_first(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	strcpy(w->ports[0].traddr, "::");
 	strcpy(w->ports[0].announce, "203.0.113.5");
 	w->ports[0].adrfam = NVMF_ADDR_FAMILY_IP6;
 	walk(w);
 	assert_memory_equal(w->entries[1].traddr, "203.0.113.5 ", 12);
 	assert_int_equal(w->entries[1].adrfam, NVMF_ADDR_FAMILY_IP4);
-	free(w);
 }
 
 static void an_ipv4_host_on_an_ipv6_wildcard_gets_an_ipv4_address(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	make_port(w, 0, 3, "::");
 	local_text = "[::ffff:198.51.100.7]:4420";
 	walk(w);
 	assert_memory_equal(w->entries[1].traddr, "198.51.100.7 ", 13);
 	assert_int_equal(w->entries[1].adrfam, NVMF_ADDR_FAMILY_IP4);
-	free(w);
 }
 
 static void an_ipv4_wildcard_is_not_offered_over_ipv6(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	strcpy(w->ports[1].traddr, "0.0.0.0");
 	local_text = "[2001:db8::1]:4420";
 	walk(w);
 	assert_int_equal(w->n, 3);
-	free(w);
 }
 
 static void addresses_are_stripped_of_their_port(void **state)
@@ -320,70 +303,66 @@ static void addresses_are_stripped_of_their_port(void **state)
 
 static void a_change_that_the_host_sees_is_a_change(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 	struct nvmft_view after = w->view;
 	struct port_view ports[3];
 
-	(void)state;
 	memcpy(ports, w->port_views, sizeof(ports));
 	ports[1].nlinks = 2;
 	after.ports = ports;
 	after.disc_genctr = w->view.disc_genctr + 1;
 	assert_true(nvmft_discovery_changed(&w->ctrl, &w->view, &after));
-	free(w);
 }
 
 static void a_change_of_what_is_hidden_is_none(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 	struct nvmft_view after = w->view;
 	struct port_view ports[3];
 
-	(void)state;
 	views[1].allow_any_host = false;
 	memcpy(ports, w->port_views, sizeof(ports));
 	ports[1].nlinks = 2;
 	after.ports = ports;
 	after.disc_genctr = w->view.disc_genctr + 1;
 	assert_false(nvmft_discovery_changed(&w->ctrl, &w->view, &after));
-	free(w);
 }
 
 static void a_port_that_is_gone_is_a_change(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 	struct nvmft_view after = w->view;
 	struct port_view ports[2];
 
-	(void)state;
 	ports[0] = w->port_views[0];
 	ports[1] = w->port_views[2];
 	after.ports = ports;
 	after.nports = 2;
 	after.disc_genctr = w->view.disc_genctr + 1;
 	assert_true(nvmft_discovery_changed(&w->ctrl, &w->view, &after));
-	free(w);
 }
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_port_of_the_transport_is_listed),
-		cmocka_unit_test(an_entry_says_how_to_connect),
-		cmocka_unit_test(an_rdma_entry_says_what_connects),
-		cmocka_unit_test(a_static_subsystem_says_so),
-		cmocka_unit_test(a_subsystem_is_hidden_from_a_host_that_may_not_use_it),
-		cmocka_unit_test(a_referral_of_the_port_is_listed_last),
-		cmocka_unit_test(a_referral_of_another_port_is_not),
-		cmocka_unit_test(equal_logs_are_hinted_at),
-		cmocka_unit_test(a_wildcard_listener_has_the_address_that_the_host_came_to),
-		cmocka_unit_test(an_announced_address_goes_first),
-		cmocka_unit_test(an_ipv4_host_on_an_ipv6_wildcard_gets_an_ipv4_address),
-		cmocka_unit_test(an_ipv4_wildcard_is_not_offered_over_ipv6),
+		TEST(every_port_of_the_transport_is_listed),
+		TEST(an_entry_says_how_to_connect),
+		TEST(an_rdma_entry_says_what_connects),
+		TEST(a_static_subsystem_says_so),
+		TEST(a_subsystem_is_hidden_from_a_host_that_may_not_use_it),
+		TEST(a_referral_of_the_port_is_listed_last),
+		TEST(a_referral_of_another_port_is_not),
+		TEST(equal_logs_are_hinted_at),
+		TEST(a_wildcard_listener_has_the_address_that_the_host_came_to),
+		TEST(an_announced_address_goes_first),
+		TEST(an_ipv4_host_on_an_ipv6_wildcard_gets_an_ipv4_address),
+		TEST(an_ipv4_wildcard_is_not_offered_over_ipv6),
 		cmocka_unit_test(addresses_are_stripped_of_their_port),
-		cmocka_unit_test(a_change_that_the_host_sees_is_a_change),
-		cmocka_unit_test(a_change_of_what_is_hidden_is_none),
-		cmocka_unit_test(a_port_that_is_gone_is_a_change),
+		TEST(a_change_that_the_host_sees_is_a_change),
+		TEST(a_change_of_what_is_hidden_is_none),
+		TEST(a_port_that_is_gone_is_a_change),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,7 +47,7 @@ static void *zalloc64(size_t size)
 	return p;
 }
 
-static struct world *make(void)
+static int setup(void **state)
 {
 	struct world *w = zalloc64(sizeof(*w));
 
@@ -65,17 +65,21 @@ static struct world *make(void)
 	w->req->error_loc = NO_LOC;
 	nentries = nposted = puts_of_ctrl = 0;
 	memset(page, 0, sizeof(page));
-	return w;
+	*state = w;
+	return 0;
 }
 
-static void drop(struct world *w)
+static int teardown(void **state)
 {
+	struct world *w = *state;
+
 	nvmft_error_log_fini(&w->ctrl);
 	free(w->groups[0]);
 	free(w->groups[1]);
 	free(w->queue);
 	free(w->req);
 	free(w);
+	return 0;
 }
 
 static void read_page(struct world *w)
@@ -88,20 +92,17 @@ static void read_page(struct world *w)
 
 static void a_log_without_errors_is_empty(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	read_page(w);
 	assert_int_equal(nentries, 0);
 	assert_null(w->ctrl.errors.entries);
-	drop(w);
 }
 
 static void an_entry_tells_what_went_wrong(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	w->queue->qid = 2;
 	w->req->pub.sqe.opcode = NVMFT_CMD_READ;
 	w->req->pub.sqe.cid = htole16(77);
@@ -120,27 +121,23 @@ static void an_entry_tells_what_went_wrong(void **state)
 	assert_true(le64toh(page[0].lba) == 0x0123456789abcdefull);
 	assert_int_equal(le32toh(page[0].nsid), 5);
 	assert_int_equal(page[0].trtype, 3);
-	drop(w);
 }
 
 static void a_fabrics_command_has_no_namespace(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	w->req->pub.sqe.opcode = NVMFT_OPC_FABRICS;
 	w->req->pub.sqe.nsid = htole32(4);
 	nvmft_error_log_record(w->req, SC_DNR(INVALID_FIELD));
 	read_page(w);
 	assert_int_equal(page[0].nsid, 0);
-	drop(w);
 }
 
 static void the_newest_error_comes_first(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	for (uint16_t cid = 1; cid <= 3; cid++) {
 		w->req->pub.sqe.cid = htole16(cid);
 		nvmft_error_log_record(w->req, SC_DNR(INVALID_FIELD));
@@ -150,14 +147,12 @@ static void the_newest_error_comes_first(void **state)
 	assert_int_equal(le16toh(page[0].cmdid), 3);
 	assert_int_equal(le64toh(page[0].error_count), 3);
 	assert_int_equal(le16toh(page[2].cmdid), 1);
-	drop(w);
 }
 
 static void the_oldest_error_is_forgotten(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	for (uint16_t cid = 1; cid <= 100; cid++) {
 		w->req->pub.sqe.cid = htole16(cid);
 		nvmft_error_log_record(w->req, SC_DNR(INVALID_FIELD));
@@ -166,14 +161,12 @@ static void the_oldest_error_is_forgotten(void **state)
 	assert_int_equal(nentries, CTRL_ERROR_LOG_ENTRIES);
 	assert_int_equal(le64toh(page[0].error_count), 100);
 	assert_int_equal(le64toh(page[CTRL_ERROR_LOG_ENTRIES - 1].error_count), 37);
-	drop(w);
 }
 
 static void an_error_in_another_group_travels(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	w->queue->group = w->groups[1];
 	nvmft_error_log_record(w->req, SC_DNR(INVALID_FIELD));
 	assert_int_equal(w->ctrl.errors.count, 0);
@@ -182,14 +175,12 @@ static void an_error_in_another_group_travels(void **state)
 	posted[0]->fn(posted[0]);
 	assert_int_equal(w->ctrl.errors.count, 1);
 	assert_int_equal(w->ctrl.refs, 1);
-	drop(w);
 }
 
 static void a_flood_of_errors_does_not_pile_up(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	w->queue->group = w->groups[1];
 	for (unsigned int i = 0; i < 200; i++)
 		nvmft_error_log_record(w->req, SC_DNR(INVALID_FIELD));
@@ -198,45 +189,38 @@ static void a_flood_of_errors_does_not_pile_up(void **state)
 		posted[i]->fn(posted[i]);
 	assert_int_equal(w->ctrl.refs, 1);
 	assert_int_equal(w->ctrl.error_records, 0);
-	drop(w);
 }
 
 static void a_dying_controller_takes_no_more(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	w->ctrl.state = CTRL_DYING;
 	nvmft_error_log_record(w->req, SC_DNR(INVALID_FIELD));
 	assert_null(w->ctrl.errors.entries);
-	drop(w);
 }
 
 static void only_lost_data_counts_as_a_media_error(void **state)
 {
-	struct world *w = make();
+	struct world *w = *state;
 
-	(void)state;
 	nvmft_error_log_record(w->req, SC_MEDIA(COMPARE_FAILED));
 	nvmft_error_log_record(w->req, SC_DNR(INVALID_FIELD));
 	assert_int_equal(w->ctrl.errors.media, 0);
 	nvmft_error_log_record(w->req, SC_MEDIA(READ_ERROR) | NVMFT_STATUS_DNR);
 	assert_int_equal(w->ctrl.errors.media, 1);
-	drop(w);
 }
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_log_without_errors_is_empty),
-		cmocka_unit_test(an_entry_tells_what_went_wrong),
-		cmocka_unit_test(a_fabrics_command_has_no_namespace),
-		cmocka_unit_test(the_newest_error_comes_first),
-		cmocka_unit_test(the_oldest_error_is_forgotten),
-		cmocka_unit_test(an_error_in_another_group_travels),
-		cmocka_unit_test(a_flood_of_errors_does_not_pile_up),
-		cmocka_unit_test(a_dying_controller_takes_no_more),
-		cmocka_unit_test(only_lost_data_counts_as_a_media_error),
+		TEST(a_log_without_errors_is_empty),          TEST(an_entry_tells_what_went_wrong),
+		TEST(a_fabrics_command_has_no_namespace),     TEST(the_newest_error_comes_first),
+		TEST(the_oldest_error_is_forgotten),          TEST(an_error_in_another_group_travels),
+		TEST(a_flood_of_errors_does_not_pile_up),     TEST(a_dying_controller_takes_no_more),
+		TEST(only_lost_data_counts_as_a_media_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
