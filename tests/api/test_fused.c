@@ -41,6 +41,16 @@ static void expect(nvmft_status first, nvmft_status second)
 	assert_int_equal(th_sc(th_wait_cmd(&cmds[1])), second);
 }
 
+/* A pair that would match if it were alone, in a queue of any host. */
+static void submit_pair(struct th_queue *q, struct th_cmd halves[2])
+{
+	struct nvmft_sqe sqe[2];
+
+	memset(halves, 0, 2 * sizeof(*halves));
+	pair(sqe, 0, 1);
+	th_submit_many(q, halves, sqe, (void *const[]){old, new}, (const size_t[]){512, 512}, 2);
+}
+
 static void start(void (*tune)(struct probe *p))
 {
 	memset(old, 0, sizeof(old));
@@ -51,6 +61,20 @@ static void start(void (*tune)(struct probe *p))
 static void native(struct probe *p)
 {
 	p->info.compare = NVMFT_CAP_NATIVE;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	start(NULL);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	probe_world_stop(&w);
+	return 0;
 }
 
 static void test_match_writes(void **state)
@@ -119,10 +143,10 @@ static void test_the_first_half_completes_first(void **state)
 
 static void test_the_second_half_does_not_come(void **state)
 {
+	static struct th_cmd second[2];
 	struct nvmft_sqe sqe[2];
 
 	(void)state;
-	start(NULL);
 	half(&sqe[0], TH_COMPARE, TH_FUSE_FIRST, 0, 1);
 	half(&sqe[1], TH_WRITE, 0, 0, 1);
 	submit(sqe, 2);
@@ -134,18 +158,10 @@ static void test_the_second_half_does_not_come(void **state)
 	submit(sqe, 1);
 	th_settle(&w.t);
 	assert_false(cmds[0].done);
-	{
-		static struct th_cmd second[2];
-		struct nvmft_sqe two[2];
-
-		memset(second, 0, sizeof(second));
-		pair(two, 0, 1);
-		th_submit_many(w.q, second, two, (void *const[]){old, old}, (const size_t[]){512, 512}, 2);
-		assert_int_equal(th_wait_cmd(&second[0]), 0);
-		assert_int_equal(th_wait_cmd(&second[1]), 0);
-	}
+	submit_pair(w.q, second);
+	assert_int_equal(th_wait_cmd(&second[0]), 0);
+	assert_int_equal(th_wait_cmd(&second[1]), 0);
 	assert_int_equal(th_sc(th_wait_cmd(&cmds[0])), 0x00a);
-	probe_world_stop(&w);
 }
 
 static void test_the_first_half_did_not_come(void **state)
@@ -153,11 +169,9 @@ static void test_the_first_half_did_not_come(void **state)
 	struct nvmft_sqe sqe;
 
 	(void)state;
-	start(NULL);
 	half(&sqe, TH_WRITE, TH_FUSE_SECOND, 0, 1);
 	assert_int_equal(th_sc(th_exec(w.q, &sqe, new, 512)), 0x00a);
 	assert_int_equal(w.probe.nlog, 0);
-	probe_world_stop(&w);
 }
 
 static void test_halves_that_do_not_match(void **state)
@@ -165,7 +179,6 @@ static void test_halves_that_do_not_match(void **state)
 	struct nvmft_sqe sqe[2];
 
 	(void)state;
-	start(NULL);
 	pair(sqe, 0, 1);
 	sqe[1].cdw10 = htole32(1);
 	submit(sqe, 2);
@@ -179,10 +192,8 @@ static void test_halves_that_do_not_match(void **state)
 	submit(sqe, 2);
 	expect(TH_SC_INVALID_FIELD, TH_SC_INVALID_FIELD);
 	assert_int_equal(w.probe.nlog, 0);
-	pair(sqe, 0, 1);
-	submit(sqe, 2);
+	submit_pair(w.q, cmds);
 	expect(0, 0);
-	probe_world_stop(&w);
 }
 
 static void test_other_commands_cannot_be_fused(void **state)
@@ -191,7 +202,6 @@ static void test_other_commands_cannot_be_fused(void **state)
 	struct nvmft_sqe sqe[2];
 
 	(void)state;
-	start(NULL);
 	for (size_t i = 0; i < sizeof(opcodes); i++) {
 		pair(sqe, 0, 1);
 		sqe[0].opcode = opcodes[i];
@@ -207,7 +217,6 @@ static void test_other_commands_cannot_be_fused(void **state)
 	half(&sqe[0], TH_COMPARE, 3, 0, 1);
 	assert_int_equal(th_sc(th_exec(w.q, &sqe[0], old, 512)), TH_SC_INVALID_FIELD);
 	assert_int_equal(w.probe.nlog, 0);
-	probe_world_stop(&w);
 }
 
 static void test_a_refused_half_fails_the_other(void **state)
@@ -215,7 +224,6 @@ static void test_a_refused_half_fails_the_other(void **state)
 	struct nvmft_sqe sqe[2];
 
 	(void)state;
-	start(NULL);
 	pair(sqe, PROBE_BLOCKS, 1);
 	submit(sqe, 2);
 	expect(TH_SC_LBA_RANGE, TH_SC_FUSED_FAIL);
@@ -227,10 +235,8 @@ static void test_a_refused_half_fails_the_other(void **state)
 	assert_int_equal(th_sc(th_wait_cmd(&cmds[0])), TH_SC_FUSED_FAIL);
 	assert_int_not_equal(th_sc(th_wait_cmd(&cmds[1])), 0);
 	assert_int_equal(w.probe.nlog, 0);
-	pair(sqe, 0, 1);
-	submit(sqe, 2);
+	submit_pair(w.q, cmds);
 	expect(0, 0);
-	probe_world_stop(&w);
 }
 
 /* A second half that is refused before anybody looks at its FUSE bits: the first one must not wait for ever. */
@@ -239,7 +245,6 @@ static void test_a_second_half_that_is_malformed(void **state)
 	struct nvmft_sqe sqe[2];
 
 	(void)state;
-	start(NULL);
 	pair(sqe, 0, 1);
 	sqe[0].cid = sqe[1].cid = 321;
 	memset(cmds, 0, sizeof(cmds));
@@ -248,7 +253,6 @@ static void test_a_second_half_that_is_malformed(void **state)
 	th_submit_cid(w.q, &cmds[1], &sqe[1], new, 512);
 	expect(TH_SC_FUSED_FAIL, 0x003);
 	assert_int_equal(w.probe.nlog, 0);
-	probe_world_stop(&w);
 }
 
 static void read_only(struct probe *p)
@@ -258,12 +262,9 @@ static void read_only(struct probe *p)
 
 static void test_a_read_only_namespace(void **state)
 {
-	struct nvmft_sqe sqe[2];
-
 	(void)state;
 	start(read_only);
-	pair(sqe, 0, 1);
-	submit(sqe, 2);
+	submit_pair(w.q, cmds);
 	expect(TH_SC_FUSED_FAIL, TH_SC_WRITE_PROTECTED);
 	probe_world_stop(&w);
 }
@@ -273,7 +274,6 @@ static void test_errors_of_the_backend(void **state)
 	struct nvmft_sqe sqe[2];
 
 	(void)state;
-	start(NULL);
 	pair(sqe, 0, 1);
 	w.probe.fail[NVMFT_IO_WRITE] = TH_SC_CAP_EXCEEDED;
 	submit(sqe, 2);
@@ -281,7 +281,6 @@ static void test_errors_of_the_backend(void **state)
 	w.probe.fail[NVMFT_IO_READ] = 0x281;
 	submit(sqe, 2);
 	expect(0x281, TH_SC_FUSED_FAIL);
-	probe_world_stop(&w);
 }
 
 static void test_disconnect_between_the_halves(void **state)
@@ -300,22 +299,18 @@ static void test_disconnect_between_the_halves(void **state)
 
 static void test_abort_of_a_first_half_that_waits(void **state)
 {
-	struct nvmft_sqe sqe[2], abort;
+	struct nvmft_sqe sqe[2];
 
 	(void)state;
-	start(NULL);
 	pair(sqe, 0, 1);
 	sqe[0].cid = 555;
 	memset(cmds, 0, sizeof(cmds));
 	th_submit_cid(w.q, &cmds[0], &sqe[0], old, 512);
 	th_settle(&w.t);
-	th_sqe_abort(&abort, 1, 555);
-	assert_int_equal(th_exec(&w.ctrl.admin, &abort, NULL, 0), 0);
-	assert_int_equal(le32toh(w.ctrl.admin.cqe.dw0) & 1, 0);
+	assert_true(probe_abort_cmd(&w, 1, 555));
 	assert_int_equal(th_sc(th_wait_cmd(&cmds[0])), TH_SC_ABORT_REQ);
 	assert_int_equal(th_sc(th_exec(w.q, &sqe[1], new, 512)), TH_SC_FUSED_FAIL);
 	assert_int_equal(w.probe.nlog, 0);
-	probe_world_stop(&w);
 }
 
 /* compare, plain write, read of the plain write's blocks: the write stands back, the read does not. */
@@ -324,7 +319,6 @@ static void test_plain_writes_wait_for_a_pair(void **state)
 	struct nvmft_sqe sqe[4];
 
 	(void)state;
-	start(NULL);
 	pair(sqe, 0, 1);
 	half(&sqe[2], TH_WRITE, 0, 0, 1);
 	half(&sqe[3], TH_READ, 0, 0, 1);
@@ -347,22 +341,19 @@ static void test_plain_writes_wait_for_a_pair(void **state)
 	assert_int_equal(th_wait_cmd(&cmds[2]), 0);
 	assert_int_equal(w.probe.data[0], 0x33);
 	th_wait_cmd(&cmds[3]);
-	probe_world_stop(&w);
 }
 
 static void test_a_pair_waits_for_plain_writes(void **state)
 {
 	static struct th_cmd write;
-	struct nvmft_sqe sqe[2], plain;
+	struct nvmft_sqe plain;
 
 	(void)state;
-	start(NULL);
 	w.probe.hold = true;
 	memset(&write, 0, sizeof(write));
 	half(&plain, TH_WRITE, 0, 0, 1);
 	th_submit(w.q, &write, &plain, old, 512);
-	pair(sqe, 0, 1);
-	submit(sqe, 2);
+	submit_pair(w.q, cmds);
 	th_settle(&w.t);
 	assert_int_equal(w.probe.nheld, 1);
 	probe_release(&w.probe, 1);
@@ -372,50 +363,41 @@ static void test_a_pair_waits_for_plain_writes(void **state)
 	probe_release(&w.probe, 1);
 	probe_release(&w.probe, 1);
 	expect(0, 0);
-	probe_world_stop(&w);
 }
 
 /* A write that is held back can be aborted, which must not start the pair a second time. */
 static void test_abort_of_a_write_that_stands_back(void **state)
 {
 	static struct th_cmd write;
-	struct nvmft_sqe sqe[2], plain, abort;
+	struct nvmft_sqe plain;
 
 	(void)state;
-	start(NULL);
 	w.probe.hold = true;
-	pair(sqe, 0, 1);
-	submit(sqe, 2);
+	submit_pair(w.q, cmds);
 	memset(&write, 0, sizeof(write));
 	half(&plain, TH_WRITE, 0, 0, 1);
 	plain.cid = 999;
 	th_submit_cid(w.q, &write, &plain, old, 512);
 	th_settle(&w.t);
-	th_sqe_abort(&abort, 1, 999);
-	assert_int_equal(th_exec(&w.ctrl.admin, &abort, NULL, 0), 0);
+	assert_true(probe_abort_cmd(&w, 1, 999));
 	assert_int_equal(th_sc(th_wait_cmd(&write)), TH_SC_ABORT_REQ);
 	assert_int_equal(w.probe.nheld, 1);
 	probe_release(&w.probe, 1);
 	probe_release(&w.probe, 1);
 	expect(0, 0);
 	assert_int_equal(w.probe.nlog, 2);
-	probe_world_stop(&w);
 }
 
 static void test_pairs_run_one_at_a_time(void **state)
 {
 	static struct th_cmd other[2];
 	struct th_ctrl second;
-	struct nvmft_sqe sqe[2];
 
 	(void)state;
-	start(NULL);
 	th_ctrl_connect(&w.t, &second, NULL);
 	w.probe.hold = true;
-	pair(sqe, 0, 1);
-	submit(sqe, 2);
-	memset(other, 0, sizeof(other));
-	th_submit_many(&second.io[0], other, sqe, (void *const[]){old, new}, (const size_t[]){512, 512}, 2);
+	submit_pair(w.q, cmds);
+	submit_pair(&second.io[0], other);
 	th_settle(&w.t);
 	assert_int_equal(w.probe.nheld, 1);
 	probe_release(&w.probe, 1);
@@ -432,7 +414,6 @@ static void test_pairs_run_one_at_a_time(void **state)
 	assert_int_equal(th_sc(th_wait_cmd(&other[0])), TH_SC_COMPARE_FAILED);
 	assert_int_equal(th_sc(th_wait_cmd(&other[1])), TH_SC_FUSED_FAIL);
 	th_ctrl_disconnect(&second);
-	probe_world_stop(&w);
 }
 
 /* The connection ends while its pair waits its turn: nothing is lost, and the namespace's next pair runs. */
@@ -440,16 +421,12 @@ static void test_disconnect_while_a_pair_waits_its_turn(void **state)
 {
 	static struct th_cmd other[2];
 	struct th_ctrl second;
-	struct nvmft_sqe sqe[2];
 
 	(void)state;
-	start(NULL);
 	th_ctrl_connect(&w.t, &second, NULL);
 	w.probe.hold = true;
-	pair(sqe, 0, 1);
-	submit(sqe, 2);
-	memset(other, 0, sizeof(other));
-	th_submit_many(&second.io[0], other, sqe, (void *const[]){old, new}, (const size_t[]){512, 512}, 2);
+	submit_pair(w.q, cmds);
+	submit_pair(&second.io[0], other);
 	th_settle(&w.t);
 	th_disconnect_begin(&second.io[0]);
 	th_settle(&w.t);
@@ -460,9 +437,8 @@ static void test_disconnect_while_a_pair_waits_its_turn(void **state)
 	th_wait_cmd(&other[1]);
 	th_ctrl_disconnect(&second);
 	memset(old, 0x11, sizeof(old));
-	submit(sqe, 2);
+	submit_pair(w.q, cmds);
 	expect(0, 0);
-	probe_world_stop(&w);
 }
 
 /* Hosts in several groups count up by compare and write: no count is lost. */
@@ -523,8 +499,8 @@ static void test_counters_over_several_threads(void **state)
 }
 
 /*
- * Second halves whose first halves wait for a buffer hold none themselves: enough of them would hold all that there is, and
- * what waits in front of the first halves would wait for ever.
+ * Second halves whose first halves wait for a buffer hold none themselves: enough of them would hold all that there is,
+ * and what waits in front of the first halves would wait for ever.
  */
 #define BIG (256u << 10)
 #define LIMIT (4u << 20)
@@ -564,27 +540,29 @@ static void test_waiting_pairs_hold_no_buffers(void **state)
 	probe_world_stop(&w);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_match_writes),
 		cmocka_unit_test(test_mismatch_writes_nothing),
 		cmocka_unit_test(test_the_first_half_completes_first),
-		cmocka_unit_test(test_the_second_half_does_not_come),
-		cmocka_unit_test(test_the_first_half_did_not_come),
-		cmocka_unit_test(test_halves_that_do_not_match),
-		cmocka_unit_test(test_other_commands_cannot_be_fused),
-		cmocka_unit_test(test_a_refused_half_fails_the_other),
-		cmocka_unit_test(test_a_second_half_that_is_malformed),
+		TEST(test_the_second_half_does_not_come),
+		TEST(test_the_first_half_did_not_come),
+		TEST(test_halves_that_do_not_match),
+		TEST(test_other_commands_cannot_be_fused),
+		TEST(test_a_refused_half_fails_the_other),
+		TEST(test_a_second_half_that_is_malformed),
 		cmocka_unit_test(test_a_read_only_namespace),
-		cmocka_unit_test(test_errors_of_the_backend),
+		TEST(test_errors_of_the_backend),
 		cmocka_unit_test(test_disconnect_between_the_halves),
-		cmocka_unit_test(test_abort_of_a_first_half_that_waits),
-		cmocka_unit_test(test_plain_writes_wait_for_a_pair),
-		cmocka_unit_test(test_a_pair_waits_for_plain_writes),
-		cmocka_unit_test(test_abort_of_a_write_that_stands_back),
-		cmocka_unit_test(test_pairs_run_one_at_a_time),
-		cmocka_unit_test(test_disconnect_while_a_pair_waits_its_turn),
+		TEST(test_abort_of_a_first_half_that_waits),
+		TEST(test_plain_writes_wait_for_a_pair),
+		TEST(test_a_pair_waits_for_plain_writes),
+		TEST(test_abort_of_a_write_that_stands_back),
+		TEST(test_pairs_run_one_at_a_time),
+		TEST(test_disconnect_while_a_pair_waits_its_turn),
 		cmocka_unit_test(test_counters_over_several_threads),
 		cmocka_unit_test(test_waiting_pairs_hold_no_buffers),
 	};
