@@ -89,6 +89,21 @@ static nvmft_status exec(const struct nvmft_sqe *sqe, size_t len)
 	return th_exec(w.q, sqe, len ? buf : NULL, len);
 }
 
+/* Most tests have a backend that takes all of them. */
+static int setup(void **state)
+{
+	(void)state;
+	start(NULL, takes_all);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	probe_world_stop(&w);
+	return 0;
+}
+
 static void test_what_is_not_offered_is_an_invalid_opcode(void **state)
 {
 	struct nvmft_sqe sqe;
@@ -134,7 +149,6 @@ static void test_the_backend_sees_what_the_host_sent(void **state)
 	struct nvmft_sqe sqe;
 
 	(void)state;
-	start(NULL, takes_all);
 	for (size_t i = 0; i < sizeof(all); i++) {
 		size_t len = make(&sqe, all[i]);
 
@@ -157,7 +171,6 @@ static void test_the_backend_sees_what_the_host_sent(void **state)
 		else
 			assert_true(th_filled(w.probe.got, len, i));
 	}
-	probe_world_stop(&w);
 }
 
 static void test_the_result_is_the_devices(void **state)
@@ -165,11 +178,9 @@ static void test_the_result_is_the_devices(void **state)
 	struct nvmft_sqe sqe;
 
 	(void)state;
-	start(NULL, takes_all);
 	assert_int_equal(exec(&sqe, make(&sqe, ZONE_APPEND)), 0);
 	assert_int_equal(le32toh(w.q->cqe.dw0), 0x55667788);
 	assert_int_equal(le32toh(w.q->cqe.dw1), 0x11223344);
-	probe_world_stop(&w);
 }
 
 /* Requests are used again: what one had is not the next one's. */
@@ -178,13 +189,11 @@ static void test_no_result_is_zero(void **state)
 	struct nvmft_sqe sqe;
 
 	(void)state;
-	start(NULL, takes_all);
 	assert_int_equal(exec(&sqe, make(&sqe, ZONE_APPEND)), 0);
 	w.probe.command = NULL;
 	assert_int_equal(exec(&sqe, make(&sqe, VERIFY)), 0);
 	assert_int_equal(w.q->cqe.dw0, 0);
 	assert_int_equal(w.q->cqe.dw1, 0);
-	probe_world_stop(&w);
 }
 
 static void test_the_status_is_the_devices(void **state)
@@ -193,14 +202,12 @@ static void test_the_status_is_the_devices(void **state)
 	struct nvmft_sqe sqe;
 
 	(void)state;
-	start(NULL, takes_all);
 	for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
 		w.probe.fail[0] = statuses[i];
 		assert_int_equal(exec(&sqe, make(&sqe, COPY)), statuses[i]);
 		/* Of a Copy it says how many ranges were done. */
 		assert_int_equal(le32toh(w.q->cqe.dw0), 0x55667788);
 	}
-	probe_world_stop(&w);
 }
 
 /* A device moves what the command says: the SGL must say the same. */
@@ -209,7 +216,6 @@ static void test_lengths_are_exact(void **state)
 	struct nvmft_sqe sqe;
 
 	(void)state;
-	start(NULL, takes_all);
 	for (size_t i = 0; i < sizeof(all); i++) {
 		size_t len = make(&sqe, all[i]);
 
@@ -220,7 +226,6 @@ static void test_lengths_are_exact(void **state)
 		assert_int_equal(exec(&sqe, 0), SGL_LENGTH);
 	}
 	assert_int_equal(w.probe.nlog, 0);
-	probe_world_stop(&w);
 }
 
 static void test_nothing_is_larger_than_mdts(void **state)
@@ -228,7 +233,6 @@ static void test_nothing_is_larger_than_mdts(void **state)
 	struct nvmft_sqe sqe;
 
 	(void)state;
-	start(NULL, takes_all);
 	make(&sqe, ZONE_RECEIVE);
 	sqe.cdw12 = htole32(65536 / 4 - 1);
 	assert_int_equal(exec(&sqe, 65536), 0);
@@ -244,7 +248,6 @@ static void test_nothing_is_larger_than_mdts(void **state)
 	assert_int_equal(exec(&sqe, 129 * 512), INVALID_FIELD);
 	sqe.cdw12 = htole32(127);
 	assert_int_equal(exec(&sqe, 128 * 512), 0);
-	probe_world_stop(&w);
 }
 
 static void small_appends(struct probe *p)
@@ -273,7 +276,6 @@ static void test_ranges_in_the_command_are_checked(void **state)
 	struct nvmft_sqe sqe;
 
 	(void)state;
-	start(NULL, takes_all);
 	for (size_t i = 0; i < sizeof(ranged); i++) {
 		size_t len = make(&sqe, ranged[i]);
 
@@ -287,7 +289,6 @@ static void test_ranges_in_the_command_are_checked(void **state)
 		assert_int_equal(exec(&sqe, len), TH_SC_LBA_RANGE | DNR);
 	}
 	assert_int_equal(w.probe.nlog, sizeof(ranged));
-	probe_world_stop(&w);
 }
 
 /* Where a range means something else, it is the device's to check. */
@@ -297,14 +298,12 @@ static void test_other_ranges_are_not(void **state)
 	size_t len;
 
 	(void)state;
-	start(NULL, takes_all);
 	len = make(&sqe, COPY);
 	sqe.cdw11 = htole32(UINT32_MAX);
 	assert_int_equal(exec(&sqe, len), 0);
 	len = make(&sqe, ZONE_RECEIVE);
 	sqe.cdw11 = htole32(UINT32_MAX);
 	assert_int_equal(exec(&sqe, len), 0);
-	probe_world_stop(&w);
 }
 
 static void test_a_read_only_namespace_is_not_changed(void **state)
@@ -326,7 +325,6 @@ static void test_fused_is_refused(void **state)
 	struct nvmft_sqe sqe;
 
 	(void)state;
-	start(NULL, takes_all);
 	for (size_t i = 0; i < sizeof(all); i++) {
 		size_t len = make(&sqe, all[i]);
 
@@ -334,7 +332,6 @@ static void test_fused_is_refused(void **state)
 		assert_int_equal(exec(&sqe, len), INVALID_FIELD);
 	}
 	assert_int_equal(w.probe.nlog, 0);
-	probe_world_stop(&w);
 }
 
 /* ---- data ---- */
@@ -353,7 +350,6 @@ static void test_no_remains_in_what_the_device_leaves(void **state)
 	size_t len;
 
 	(void)state;
-	start(NULL, takes_all);
 	th_fill(buf, 4096, 1);
 	assert_int_equal(exec(&sqe, make(&sqe, ZONE_APPEND)), 0);
 	w.probe.command = answer_little;
@@ -362,7 +358,6 @@ static void test_no_remains_in_what_the_device_leaves(void **state)
 	assert_int_equal(exec(&sqe, len), 0);
 	assert_int_equal(buf[63], 0xa5);
 	assert_true(th_zero(buf + 64, len - 64));
-	probe_world_stop(&w);
 }
 
 static void aligned(struct probe *p)
@@ -411,7 +406,6 @@ static void test_statistics(void **state)
 	struct nvmft_sqe sqe;
 
 	(void)state;
-	start(NULL, takes_all);
 	for (size_t i = 0; i < sizeof(all); i++)
 		assert_int_equal(exec(&sqe, make(&sqe, all[i])), 0);
 	w.probe.fail[0] = 0x1b9;
@@ -422,7 +416,6 @@ static void test_statistics(void **state)
 	assert_int_equal(stats.others, sizeof(all) - 1);
 	assert_int_equal(stats.reads, 0);
 	assert_int_equal(stats.errors, 1);
-	probe_world_stop(&w);
 }
 
 static void test_abort_in_the_backend(void **state)
@@ -432,7 +425,6 @@ static void test_abort_in_the_backend(void **state)
 	size_t len;
 
 	(void)state;
-	start(NULL, takes_all);
 	w.probe.hold = true;
 	w.probe.held_abort = true;
 	len = make(&sqe, ZONE_RECEIVE);
@@ -442,7 +434,6 @@ static void test_abort_in_the_backend(void **state)
 	th_settle(&w.t);
 	assert_true(probe_abort_cmd(&w, 1, 777));
 	assert_int_equal(th_sc(th_wait_cmd(&cmd)), TH_SC_ABORT_REQ);
-	probe_world_stop(&w);
 }
 
 /* A pair in the backend, and a command behind it on the same queue. */
@@ -470,7 +461,6 @@ static void test_changes_wait_for_a_pair(void **state)
 	size_t len;
 
 	(void)state;
-	start(NULL, takes_all);
 	for (size_t i = 0; i < sizeof(all); i++) {
 		bool changes = all[i] == WRITE_UNCOR || all[i] == COPY || all[i] == ZONE_SEND || all[i] == ZONE_APPEND;
 
@@ -488,7 +478,6 @@ static void test_changes_wait_for_a_pair(void **state)
 		assert_int_equal(w.probe.nlog, 3);
 		assert_int_equal(w.probe.log[changes ? 2 : 1].op, NVMFT_IO_COMMAND);
 	}
-	probe_world_stop(&w);
 }
 
 /* Its length is another one by now. */
@@ -498,7 +487,6 @@ static void test_what_waited_is_looked_at_again(void **state)
 	size_t len;
 
 	(void)state;
-	start(NULL, takes_all);
 	w.probe.hold = true;
 	len = make(&sqe, ZONE_SEND);
 	sqe.cid = 777;
@@ -512,7 +500,6 @@ static void test_what_waited_is_looked_at_again(void **state)
 		assert_int_equal(th_wait_cmd(&fused[i]), 0);
 	assert_int_equal(th_wait_cmd(&fused[2]), INVALID_NS);
 	assert_int_equal(w.probe.nlog, 2);
-	probe_world_stop(&w);
 }
 
 static void test_abort_of_a_change_that_waits(void **state)
@@ -520,7 +507,6 @@ static void test_abort_of_a_change_that_waits(void **state)
 	struct nvmft_sqe sqe;
 
 	(void)state;
-	start(NULL, takes_all);
 	/* so that there is a result that could be left over */
 	assert_int_equal(exec(&sqe, make(&sqe, ZONE_APPEND)), 0);
 	w.probe.hold = true;
@@ -536,7 +522,6 @@ static void test_abort_of_a_change_that_waits(void **state)
 	assert_int_equal(th_wait_cmd(&fused[0]), 0);
 	assert_int_equal(th_wait_cmd(&fused[1]), 0);
 	assert_int_equal(w.probe.nlog, 2);
-	probe_world_stop(&w);
 }
 
 static void volatile_cache(struct probe *p)
@@ -588,29 +573,31 @@ static void test_disconnect_with_one_in_the_backend(void **state)
 	probe_world_stop(&w);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_not_offered_is_an_invalid_opcode),
 		cmocka_unit_test(test_offered_by_one_namespace_of_two),
-		cmocka_unit_test(test_the_backend_sees_what_the_host_sent),
-		cmocka_unit_test(test_the_result_is_the_devices),
-		cmocka_unit_test(test_no_result_is_zero),
-		cmocka_unit_test(test_the_status_is_the_devices),
-		cmocka_unit_test(test_lengths_are_exact),
-		cmocka_unit_test(test_nothing_is_larger_than_mdts),
+		TEST(test_the_backend_sees_what_the_host_sent),
+		TEST(test_the_result_is_the_devices),
+		TEST(test_no_result_is_zero),
+		TEST(test_the_status_is_the_devices),
+		TEST(test_lengths_are_exact),
+		TEST(test_nothing_is_larger_than_mdts),
 		cmocka_unit_test(test_appends_have_a_limit_of_their_own),
-		cmocka_unit_test(test_ranges_in_the_command_are_checked),
-		cmocka_unit_test(test_other_ranges_are_not),
+		TEST(test_ranges_in_the_command_are_checked),
+		TEST(test_other_ranges_are_not),
 		cmocka_unit_test(test_a_read_only_namespace_is_not_changed),
-		cmocka_unit_test(test_fused_is_refused),
-		cmocka_unit_test(test_no_remains_in_what_the_device_leaves),
+		TEST(test_fused_is_refused),
+		TEST(test_no_remains_in_what_the_device_leaves),
 		cmocka_unit_test(test_buffers_out_of_reach_are_copied),
-		cmocka_unit_test(test_statistics),
-		cmocka_unit_test(test_abort_in_the_backend),
-		cmocka_unit_test(test_changes_wait_for_a_pair),
-		cmocka_unit_test(test_what_waited_is_looked_at_again),
-		cmocka_unit_test(test_abort_of_a_change_that_waits),
+		TEST(test_statistics),
+		TEST(test_abort_in_the_backend),
+		TEST(test_changes_wait_for_a_pair),
+		TEST(test_what_waited_is_looked_at_again),
+		TEST(test_abort_of_a_change_that_waits),
 		cmocka_unit_test(test_durable_without_a_write_cache),
 		cmocka_unit_test(test_disconnect_with_one_in_the_backend),
 	};

@@ -75,6 +75,21 @@ static size_t make(struct nvmft_sqe *sqe, uint8_t opcode)
 	}
 }
 
+/* Most tests have a backend that takes all of them. */
+static int setup(void **state)
+{
+	(void)state;
+	probe_world_start(&w, NULL, takes_all);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	probe_world_stop(&w);
+	return 0;
+}
+
 static void test_nothing_is_passed_on_unasked(void **state)
 {
 	struct nvmft_sqe sqe;
@@ -95,7 +110,6 @@ static void test_the_backend_sees_what_the_host_sent(void **state)
 	struct nvmft_sqe sqe;
 
 	(void)state;
-	probe_world_start(&w, NULL, takes_all);
 	for (size_t i = 0; i < sizeof(all); i++) {
 		size_t len = make(&sqe, all[i]);
 
@@ -118,7 +132,6 @@ static void test_the_backend_sees_what_the_host_sent(void **state)
 		else
 			assert_true(th_filled(w.probe.got, len, i));
 	}
-	probe_world_stop(&w);
 }
 
 static void test_only_what_is_on_the_list(void **state)
@@ -212,12 +225,10 @@ static void test_the_status_is_the_devices(void **state)
 	struct nvmft_sqe sqe;
 
 	(void)state;
-	probe_world_start(&w, NULL, takes_all);
 	for (size_t i = 0; i < COUNT(statuses); i++) {
 		w.probe.fail[0] = statuses[i];
 		assert_int_equal(exec(&sqe, make(&sqe, 0x10)), statuses[i]);
 	}
-	probe_world_stop(&w);
 }
 
 static void test_lengths_are_exact_and_within_mdts(void **state)
@@ -225,7 +236,6 @@ static void test_lengths_are_exact_and_within_mdts(void **state)
 	struct nvmft_sqe sqe;
 
 	(void)state;
-	probe_world_start(&w, NULL, takes_all);
 	for (size_t i = 0; i < sizeof(all); i++) {
 		size_t len = make(&sqe, all[i]);
 
@@ -249,7 +259,6 @@ static void test_lengths_are_exact_and_within_mdts(void **state)
 	sqe.cdw11 = 0;
 	assert_int_equal(exec(&sqe, 0), 0);
 	assert_int_equal(w.probe.log[1].len, 0);
-	probe_world_stop(&w);
 }
 
 static void test_a_read_only_namespace_is_not_formatted(void **state)
@@ -272,7 +281,6 @@ static void test_log_pages_of_the_vendor_alone(void **state)
 	struct nvmft_sqe sqe;
 
 	(void)state;
-	probe_world_start(&w, NULL, takes_all);
 	th_sqe_log(&sqe, 0xbf, 1, 0, 64, false);
 	assert_int_equal(exec(&sqe, 64), INVALID_LOG_PAGE);
 	th_sqe_log(&sqe, 0x07, 1, 0, 64, false);
@@ -284,7 +292,6 @@ static void test_log_pages_of_the_vendor_alone(void **state)
 	assert_int_equal(exec(&sqe, 64), 0);
 	assert_int_equal(le32toh(w.probe.sqe.cdw12), 4);
 	assert_int_equal(le32toh(w.probe.sqe.cdw13), 1);
-	probe_world_stop(&w);
 }
 
 static void test_the_discovery_controller_passes_nothing_on(void **state)
@@ -295,14 +302,12 @@ static void test_the_discovery_controller_passes_nothing_on(void **state)
 	size_t len;
 
 	(void)state;
-	probe_world_start(&w, NULL, takes_all);
 	th_ctrl_connect(&w.t, &disc, &host);
 	len = make(&sqe, 0x82);
 	assert_int_equal(th_exec(&disc.admin, &sqe, buf, len), INVALID_OPCODE);
 	len = make(&sqe, 0x02);
 	assert_int_equal(th_exec(&disc.admin, &sqe, buf, len), INVALID_LOG_PAGE);
 	th_ctrl_disconnect(&disc);
-	probe_world_stop(&w);
 }
 
 static void test_not_on_an_io_queue(void **state)
@@ -310,7 +315,6 @@ static void test_not_on_an_io_queue(void **state)
 	struct nvmft_sqe sqe;
 
 	(void)state;
-	probe_world_start(&w, NULL, takes_all);
 	for (size_t i = 0; i < sizeof(all); i++)
 		if (all[i] >= 0x80) {
 			size_t len = make(&sqe, all[i]);
@@ -318,7 +322,6 @@ static void test_not_on_an_io_queue(void **state)
 			assert_int_equal(th_exec(w.q, &sqe, len ? buf : NULL, len), INVALID_OPCODE);
 		}
 	assert_int_equal(w.probe.nlog, 0);
-	probe_world_stop(&w);
 }
 
 static uint16_t oacs(void)
@@ -387,7 +390,6 @@ static void test_effects(void **state)
 	const uint32_t *effects = (const void *)buf;
 
 	(void)state;
-	probe_world_start(&w, NULL, takes_all);
 	th_sqe_log(&sqe, 0x05, 0, 0, 4096, false);
 	assert_int_equal(exec(&sqe, 4096), 0);
 	for (size_t i = 0; i < sizeof(all); i++)
@@ -396,7 +398,6 @@ static void test_effects(void **state)
 	assert_int_equal(le32toh(effects[0x84]), 0x20003);
 	assert_int_equal(le32toh(effects[0x06]), 1);
 	assert_int_equal(effects[0xc4], 0);
-	probe_world_stop(&w);
 }
 
 /* ---- the way there and back ---- */
@@ -421,26 +422,22 @@ static void test_a_slow_one_holds_up_nobody(void **state)
 	struct nvmft_sqe sqe;
 
 	(void)state;
-	probe_world_start(&w, NULL, takes_all);
 	submit_held(0x80);
 	th_sqe_identify(&sqe, NVME_IDENTIFY_CNS_NS, 1);
 	assert_int_equal(th_exec(&w.ctrl.admin, &sqe, buf, 4096), 0);
 	assert_false(cmd.done);
 	probe_release(&w.probe, 1);
 	assert_int_equal(th_wait_cmd(&cmd), 0);
-	probe_world_stop(&w);
 }
 
 static void test_abort(void **state)
 {
 	(void)state;
-	probe_world_start(&w, NULL, takes_all);
 	submit_held(0x14);
 	assert_false(probe_abort_cmd(&w, 0, 777));
 	w.probe.held_abort = true;
 	assert_true(probe_abort_cmd(&w, 0, 777));
 	assert_int_equal(th_sc(th_wait_cmd(&cmd)), TH_SC_ABORT_REQ);
-	probe_world_stop(&w);
 }
 
 /* The association ends while the device has the command; its error comes when there is no log any more that wants it.
@@ -463,7 +460,6 @@ static void test_disconnect_with_one_in_the_backend(void **state)
 static void test_the_namespace_goes_meanwhile(void **state)
 {
 	(void)state;
-	probe_world_start(&w, NULL, takes_all);
 	submit_held(0x82);
 	assert_int_equal(nvmft_namespace_remove(w.probe.ns, NULL), 0);
 	th_settle(&w.t);
@@ -472,30 +468,31 @@ static void test_the_namespace_goes_meanwhile(void **state)
 	assert_int_equal(th_wait_cmd(&cmd), 0);
 	th_settle(&w.t);
 	assert_int_equal(w.probe.closes, 1);
-	probe_world_stop(&w);
 }
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing_is_passed_on_unasked),
-		cmocka_unit_test(test_the_backend_sees_what_the_host_sent),
+		TEST(test_the_backend_sees_what_the_host_sent),
 		cmocka_unit_test(test_only_what_is_on_the_list),
 		cmocka_unit_test(test_only_with_a_namespace),
 		cmocka_unit_test(test_security_of_no_namespace),
-		cmocka_unit_test(test_the_status_is_the_devices),
-		cmocka_unit_test(test_lengths_are_exact_and_within_mdts),
+		TEST(test_the_status_is_the_devices),
+		TEST(test_lengths_are_exact_and_within_mdts),
 		cmocka_unit_test(test_a_read_only_namespace_is_not_formatted),
-		cmocka_unit_test(test_log_pages_of_the_vendor_alone),
-		cmocka_unit_test(test_the_discovery_controller_passes_nothing_on),
-		cmocka_unit_test(test_not_on_an_io_queue),
+		TEST(test_log_pages_of_the_vendor_alone),
+		TEST(test_the_discovery_controller_passes_nothing_on),
+		TEST(test_not_on_an_io_queue),
 		cmocka_unit_test(test_optional_admin_commands),
 		cmocka_unit_test(test_kinds_of_sanitize),
-		cmocka_unit_test(test_effects),
-		cmocka_unit_test(test_a_slow_one_holds_up_nobody),
-		cmocka_unit_test(test_abort),
+		TEST(test_effects),
+		TEST(test_a_slow_one_holds_up_nobody),
+		TEST(test_abort),
 		cmocka_unit_test(test_disconnect_with_one_in_the_backend),
-		cmocka_unit_test(test_the_namespace_goes_meanwhile),
+		TEST(test_the_namespace_goes_meanwhile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
