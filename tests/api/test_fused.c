@@ -184,6 +184,10 @@ static void test_halves_that_do_not_match(void **state)
 	submit(sqe, 2);
 	expect(TH_SC_INVALID_FIELD, TH_SC_INVALID_FIELD);
 	pair(sqe, 0, 1);
+	sqe[1].cdw11 = htole32(1);
+	submit(sqe, 2);
+	expect(TH_SC_INVALID_FIELD, TH_SC_INVALID_FIELD);
+	pair(sqe, 0, 1);
 	sqe[1].nsid = htole32(2);
 	submit(sqe, 2);
 	expect(TH_SC_INVALID_FIELD, TH_SC_INVALID_FIELD);
@@ -252,6 +256,22 @@ static void test_a_second_half_that_is_malformed(void **state)
 	th_settle(&w.t);
 	th_submit_cid(w.q, &cmds[1], &sqe[1], new, 512);
 	expect(TH_SC_FUSED_FAIL, 0x003);
+	assert_int_equal(w.probe.nlog, 0);
+}
+
+static void test_a_malformed_command_instead_of_the_second_half(void **state)
+{
+	struct nvmft_sqe sqe[2];
+
+	(void)state;
+	half(&sqe[0], TH_COMPARE, TH_FUSE_FIRST, 0, 1);
+	half(&sqe[1], TH_WRITE, 0, 0, 1);
+	sqe[0].cid = sqe[1].cid = 321;
+	memset(cmds, 0, sizeof(cmds));
+	th_submit_cid(w.q, &cmds[0], &sqe[0], old, 512);
+	th_settle(&w.t);
+	th_submit_cid(w.q, &cmds[1], &sqe[1], new, 512);
+	expect(0x00a, 0x003);
 	assert_int_equal(w.probe.nlog, 0);
 }
 
@@ -498,45 +518,139 @@ static void test_counters_over_several_threads(void **state)
 	probe_world_stop(&w);
 }
 
-/*
- * Second halves whose first halves wait for a buffer hold none themselves: enough of them would hold all that there is,
- * and what waits in front of the first halves would wait for ever.
- */
+/* ---- when there is no data memory left ---- */
+
 #define BIG (256u << 10)
 #define LIMIT (4u << 20)
 #define FILL (LIMIT / BIG)
 
-static void test_waiting_pairs_hold_no_buffers(void **state)
-{
-	static unsigned char zeroes[BIG];
-	static struct th_cmd writes[FILL + 1], pairs[FILL + 1][2];
-	struct th_opts opts = {.transport = TH_TCP, .target = {.size = sizeof(opts.target), .data_memory_max = LIMIT}};
-	struct nvmft_target_stats stats = {.size = sizeof(stats)};
-	struct nvmft_sqe plain, sqe[2];
-	unsigned int i;
+static unsigned char zeroes[BIG];
 
-	(void)state;
-	memset(writes, 0, sizeof(writes));
-	memset(pairs, 0, sizeof(pairs));
+static void submit_big_write(struct th_cmd *write, uint16_t cid)
+{
+	struct nvmft_sqe sqe;
+
+	memset(write, 0, sizeof(*write));
+	th_sqe_rw(&sqe, TH_WRITE, 1, 0, BIG / 512);
+	sqe.cid = cid;
+	th_submit_cid(w.q, write, &sqe, zeroes, BIG);
+}
+
+#define FIRST_CID 1000
+
+/* The backend has writes that hold all of it, and the one after them waits. Return: how many the backend has. */
+static unsigned int start_full(struct th_cmd writes[FILL + 1])
+{
+	struct th_opts opts = {.transport = TH_TCP, .target = {.size = sizeof(opts.target), .data_memory_max = LIMIT}};
+	uint16_t n = 0;
+
 	probe_world_start(&w, &opts, native);
 	w.probe.hold = true;
-	th_sqe_rw(&plain, TH_WRITE, 1, 0, BIG / 512);
+	do {
+		assert_true(n <= FILL);
+		submit_big_write(&writes[n], (uint16_t)(FIRST_CID + n));
+		th_settle(&w.t);
+	} while (w.probe.nheld == ++n);
+	return n - 1u;
+}
+
+static void release_all(struct th_cmd *writes, unsigned int n)
+{
+	w.probe.hold = false;
+	probe_release(&w.probe, n);
+	for (unsigned int i = 0; i < n; i++)
+		assert_int_equal(th_wait_cmd(&writes[i]), 0);
+}
+
+/*
+ * Second halves whose first halves wait for a buffer hold none themselves: enough of them would hold all that there is,
+ * and what waits in front of the first halves would wait for ever.
+ */
+static void test_waiting_pairs_hold_no_buffers(void **state)
+{
+	static struct th_cmd writes[FILL + 1], pairs[FILL + 1][2];
+	struct nvmft_target_stats stats = {.size = sizeof(stats)};
+	struct nvmft_sqe sqe[2];
+	unsigned int n, i;
+
+	(void)state;
+	n = start_full(writes);
+	memset(pairs, 0, sizeof(pairs));
 	pair(sqe, 0, BIG / 512);
-	for (i = 0; i < FILL + 1; i++)
-		th_submit(w.q, &writes[i], &plain, zeroes, BIG);
 	for (i = 0; i < FILL + 1; i++)
 		th_submit_many(w.q, pairs[i], sqe, (void *const[]){zeroes, zeroes}, (const size_t[]){BIG, BIG}, 2);
 	th_settle(&w.t);
 	assert_int_equal(nvmft_target_stats(w.t.target, &stats), 0);
-	assert_true(stats.buffer_waits > 2 * FILL);
+	assert_true(stats.buffer_waits > FILL);
 	assert_true(stats.data_bytes <= LIMIT);
-	w.probe.hold = false;
-	probe_release(&w.probe, FILL);
+	release_all(writes, n);
+	assert_int_equal(th_wait_cmd(&writes[n]), 0);
 	for (i = 0; i < FILL + 1; i++) {
-		assert_int_equal(th_wait_cmd(&writes[i]), 0);
 		assert_int_equal(th_wait_cmd(&pairs[i][0]), 0);
 		assert_int_equal(th_wait_cmd(&pairs[i][1]), 0);
 	}
+	probe_world_stop(&w);
+}
+
+static void test_a_command_before_the_first_half_is_aborted(void **state)
+{
+	static struct th_cmd writes[FILL + 1];
+	struct nvmft_sqe sqe[2];
+	unsigned int n;
+
+	(void)state;
+	n = start_full(writes);
+	memset(old, 0, sizeof(old));
+	memset(cmds, 0, sizeof(cmds));
+	pair(sqe, 0, 1);
+	th_submit(w.q, &cmds[0], &sqe[0], old, 512);
+	th_settle(&w.t);
+	assert_true(probe_abort_cmd(&w, 1, (uint16_t)(FIRST_CID + n)));
+	assert_int_equal(th_sc(th_wait_cmd(&writes[n])), TH_SC_ABORT_REQ);
+	th_submit(w.q, &cmds[1], &sqe[1], new, 512);
+	release_all(writes, n);
+	expect(0, 0);
+	probe_world_stop(&w);
+}
+
+static void test_halves_that_do_not_match_while_the_first_waits(void **state)
+{
+	static struct th_cmd writes[FILL + 1];
+	struct nvmft_sqe sqe[2];
+	unsigned int n;
+
+	(void)state;
+	n = start_full(writes);
+	memset(cmds, 0, sizeof(cmds));
+	pair(sqe, 0, BIG / 512);
+	sqe[1].cdw10 = htole32(1);
+	th_submit_many(w.q, cmds, sqe, (void *const[]){zeroes, zeroes}, (const size_t[]){BIG, BIG}, 2);
+	th_settle(&w.t);
+	release_all(writes, n);
+	expect(TH_SC_INVALID_FIELD, TH_SC_INVALID_FIELD);
+	probe_world_stop(&w);
+}
+
+static void test_the_namespace_becomes_read_only_while_a_pair_waits(void **state)
+{
+	static struct th_cmd writes[FILL + 1];
+	struct nvmft_sqe sqe[2];
+	unsigned int n;
+
+	(void)state;
+	n = start_full(writes);
+	memset(cmds, 0, sizeof(cmds));
+	pair(sqe, 0, BIG / 512);
+	th_submit_many(w.q, cmds, sqe, (void *const[]){zeroes, zeroes}, (const size_t[]){BIG, BIG}, 2);
+	th_settle(&w.t);
+	w.probe.info.read_only = true;
+	assert_int_equal(nvmft_namespace_refresh(w.probe.ns), 0);
+	th_settle(&w.t);
+	release_all(writes, n);
+	expect(TH_SC_WRITE_PROTECTED, TH_SC_FUSED_FAIL);
+	assert_int_equal(w.probe.nlog, n);
+	/* It is not in use any more. */
+	th_remove_namespace(&w.t, w.probe.ns);
 	probe_world_stop(&w);
 }
 
@@ -554,6 +668,7 @@ int main(void)
 		TEST(test_other_commands_cannot_be_fused),
 		TEST(test_a_refused_half_fails_the_other),
 		TEST(test_a_second_half_that_is_malformed),
+		TEST(test_a_malformed_command_instead_of_the_second_half),
 		cmocka_unit_test(test_a_read_only_namespace),
 		TEST(test_errors_of_the_backend),
 		cmocka_unit_test(test_disconnect_between_the_halves),
@@ -565,6 +680,9 @@ int main(void)
 		TEST(test_disconnect_while_a_pair_waits_its_turn),
 		cmocka_unit_test(test_counters_over_several_threads),
 		cmocka_unit_test(test_waiting_pairs_hold_no_buffers),
+		cmocka_unit_test(test_a_command_before_the_first_half_is_aborted),
+		cmocka_unit_test(test_halves_that_do_not_match_while_the_first_waits),
+		cmocka_unit_test(test_the_namespace_becomes_read_only_while_a_pair_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
