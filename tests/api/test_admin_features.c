@@ -31,6 +31,21 @@ static void what_was_set_is_read_back(void **state)
 	}
 }
 
+static void bits_without_a_meaning_are_not_kept(void **state)
+{
+	static const struct {
+		uint8_t fid;
+		uint32_t value, kept;
+	} cases[] = {{0x02, 0xffffffe0, 0xe0}, {0x06, 0xffffffff, 1}, {0x0a, 0xffffffff, 1}};
+	uint32_t value;
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		assert_int_equal(admin_set_feature(*state, cases[i].fid, cases[i].value), 0);
+		assert_int_equal(admin_get_feature(*state, cases[i].fid, 0, &value), 0);
+		assert_int_equal(value, cases[i].kept);
+	}
+}
+
 static nvmft_status get_select(struct admin_world *w, uint8_t fid, unsigned int sel, uint32_t *value)
 {
 	struct nvmft_sqe sqe;
@@ -126,6 +141,37 @@ static void thresholds_are_kept_for_each_sensor(void **state)
 	assert_int_equal(value, 0);
 }
 
+#define ALL_SENSORS (0xfu << 16)
+
+static void thresholds_of_all_sensors_are_set_at_once(void **state)
+{
+	uint32_t value;
+
+	assert_int_equal(admin_set_feature(*state, 0x04, 333 | ALL_SENSORS), 0);
+	for (uint32_t sensor = 0; sensor < 9; sensor++) {
+		assert_int_equal(admin_get_feature(*state, 0x04, sensor << 16, &value), 0);
+		assert_int_equal(value, 333);
+	}
+}
+
+static void thresholds_of_other_sensors_cannot_be_read(void **state)
+{
+	static const uint32_t selections[] = {9u << 16, ALL_SENSORS, 2u << 20, 3u << 20};
+	uint32_t value;
+
+	for (size_t i = 0; i < COUNT(selections); i++)
+		assert_int_equal(admin_get_feature(*state, 0x04, selections[i], &value), TH_SC_INVALID_FIELD | DNR);
+}
+
+static void smart_warnings_may_be_asked_for(void **state)
+{
+	uint32_t value;
+
+	assert_int_equal(admin_set_feature(*state, 0x0b, 0x1ff), 0);
+	assert_int_equal(admin_get_feature(*state, 0x0b, 0, &value), 0);
+	assert_int_equal(value, 0x1ff);
+}
+
 static void the_write_cache_can_be_turned_off_and_on(void **state)
 {
 	uint32_t value;
@@ -151,6 +197,16 @@ static void as_many_queues_are_granted_as_asked_for(void **state)
 	assert_int_equal(le32toh(w->ctrl.admin.cqe.dw0), 3u << 16 | 3);
 	assert_int_equal(admin_get_feature(w, 0x07, 0, &value), 0);
 	assert_int_equal(value, 3u << 16 | 3);
+}
+
+static void queues_are_granted_in_pairs(void **state)
+{
+	struct admin_world *w = *state;
+
+	assert_int_equal(admin_set_feature(w, 0x07, 7u << 16 | 3), 0);
+	assert_int_equal(le32toh(w->ctrl.admin.cqe.dw0), 3u << 16 | 3);
+	assert_int_equal(admin_set_feature(w, 0x07, 2u << 16 | 7), 0);
+	assert_int_equal(le32toh(w->ctrl.admin.cqe.dw0), 2u << 16 | 2);
 }
 
 static void no_more_queues_are_granted_than_there_are(void **state)
@@ -183,6 +239,14 @@ static void the_keep_alive_timeout_is_rounded_up(void **state)
 	assert_int_equal(admin_set_feature(*state, 0x0f, 7001), 0);
 	assert_int_equal(admin_get_feature(*state, 0x0f, 0, &value), 0);
 	assert_int_equal(value, 7100);
+}
+
+static void the_keep_alive_timeout_of_connect_is_no_default(void **state)
+{
+	uint32_t value;
+
+	assert_int_equal(get_select(*state, 0x0f, 1, &value), 0);
+	assert_int_equal(value, 0);
 }
 
 /* ---- 16h ---- */
@@ -285,6 +349,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ADMIN_TEST(what_was_set_is_read_back),
+		ADMIN_TEST(bits_without_a_meaning_are_not_kept),
 		ADMIN_TEST(the_default_outlives_what_is_set),
 		ADMIN_TEST(capabilities_tell_what_can_be_changed),
 		ADMIN_TEST(a_reserved_selection_is_refused),
@@ -293,12 +358,17 @@ int main(void)
 		ADMIN_TEST(unknown_features_are_refused),
 		ADMIN_TEST(values_out_of_range_are_refused),
 		ADMIN_TEST(thresholds_are_kept_for_each_sensor),
+		ADMIN_TEST(thresholds_of_all_sensors_are_set_at_once),
+		ADMIN_TEST(thresholds_of_other_sensors_cannot_be_read),
+		ADMIN_TEST(smart_warnings_may_be_asked_for),
 		ADMIN_TEST(the_write_cache_can_be_turned_off_and_on),
 		ALONE(as_many_queues_are_granted_as_asked_for),
+		ALONE(queues_are_granted_in_pairs),
 		ALONE(no_more_queues_are_granted_than_there_are),
 		ALONE(ffff_queues_are_refused),
 		ADMIN_TEST(the_number_of_queues_is_agreed_before_they_connect),
 		ALONE(the_keep_alive_timeout_is_rounded_up),
+		ALONE(the_keep_alive_timeout_of_connect_is_no_default),
 		ADMIN_TEST(host_behavior_is_kept),
 		ADMIN_TEST(host_behavior_is_a_yes_or_no),
 		ADMIN_TEST(the_host_identifier_is_that_of_connect),

@@ -257,6 +257,7 @@ static void it_has_events_and_keep_alive_for_features(void **state)
 	assert_int_equal(value, 10000);
 	assert_int_equal(admin_set_feature(*state, 0x07, 0), TH_SC_INVALID_FIELD | DNR);
 	assert_int_equal(admin_set_feature(*state, 0x0b, 1 << 8), TH_SC_INVALID_FIELD | DNR);
+	assert_int_equal(admin_set_feature(*state, 0x0b, 1), TH_SC_INVALID_FIELD | DNR);
 }
 
 static int setup_forgotten(void **state)
