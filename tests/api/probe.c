@@ -265,8 +265,14 @@ struct nvmft_namespace *probe_add(struct nvmft_subsystem *subsys, struct probe *
 
 int probe_try_add(struct nvmft_subsystem *subsys, struct probe *p)
 {
-	struct nvmft_namespace_opts opts = {.size = sizeof(opts), .backend = &probe_ops, .backend_opts = &p};
+	return probe_try_add_as(subsys, p, (struct nvmft_namespace_opts){0});
+}
 
+int probe_try_add_as(struct nvmft_subsystem *subsys, struct probe *p, struct nvmft_namespace_opts opts)
+{
+	opts.size = sizeof(opts);
+	opts.backend = &probe_ops;
+	opts.backend_opts = &p;
 	return nvmft_namespace_add(subsys, &opts, &p->ns);
 }
 

@@ -53,6 +53,8 @@ void probe_fini(struct probe *p);
 struct nvmft_namespace *probe_add(struct nvmft_subsystem *subsys, struct probe *p);
 /* The same; -errno when the library refuses it. */
 int probe_try_add(struct nvmft_subsystem *subsys, struct probe *p);
+/* The same, configured like this. */
+int probe_try_add_as(struct nvmft_subsystem *subsys, struct probe *p, struct nvmft_namespace_opts opts);
 /* A command(): keeps what the host sends, gives a host that asks bytes of a5h, with the result 1122334455667788h. */
 nvmft_status probe_answer(struct probe *p, struct nvmft_io *io);
 /* Complete the oldest @n held I/Os now. Single-threaded worlds only. */

@@ -17,7 +17,6 @@ static struct {
 	unsigned char blocks[BLOCKS * 512];
 	struct nvmft_region regions[MAX_REGIONS];
 	unsigned int nregions, refuse, outside;
-	bool ids;
 } dev;
 
 static int dev_open(struct nvmft_backend *backend, const void *opts)
@@ -38,8 +37,6 @@ static int dev_info(struct nvmft_backend *backend, struct nvmft_backend_info *in
 	info->block_size = 512;
 	info->blocks = BLOCKS;
 	info->needs_regions = true;
-	if (dev.ids)
-		memset(info->eui64, 0x5a, sizeof(info->eui64));
 	return 0;
 }
 
@@ -190,21 +187,6 @@ static void memory_that_the_device_refuses_fails_the_command(void **state)
 	assert_int_equal(dev.outside, 0);
 }
 
-static void identifiers_of_the_device_are_taken(void **state)
-{
-	struct fixture *f = *state;
-	unsigned char id[4096];
-	struct nvmft_sqe sqe;
-
-	dev.ids = true;
-	th_add_namespace(nvmft_subsystem_find(f->t.target, TH_NQN), &dev_ops, NULL);
-	th_settle(&f->t);
-	th_sqe_identify(&sqe, 0, 2);
-	assert_int_equal(th_exec(&f->ctrl.admin, &sqe, id, sizeof(id)), 0);
-	assert_int_equal(id[120], 0x5a);
-	assert_true(th_zero(id + 104, 16));
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -214,7 +196,6 @@ int main(void)
 		TEST(new_memory_is_announced_before_its_use),
 		TEST(removed_namespace_gives_the_memory_up),
 		TEST(memory_that_the_device_refuses_fails_the_command),
-		TEST(identifiers_of_the_device_are_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
