@@ -344,18 +344,6 @@ static void namespace_options_are_checked(void **state)
 	assert_int_equal(try_namespace(subsys, 0, 8192, 512), -ENOSPC);
 }
 
-static void backend_that_cannot_take_its_pages_back_is_refused(void **state)
-{
-	struct nvmft_backend_ops ops = *nvmft_backend_memory();
-	struct nvmft_memory_opts mo = {.size = sizeof(mo), .bytes = 8192};
-	struct nvmft_namespace_opts opts = {.size = sizeof(opts), .backend = &ops, .backend_opts = &mo};
-	struct th *t = *state;
-
-	ops.lend_end = NULL;
-	assert_int_equal(nvmft_namespace_add(th_add_subsystem(t, TH_NQN), &opts, NULL), -EINVAL);
-	assert_true(th_log_has(t, "lends"));
-}
-
 static void missing_file_is_named(void **state)
 {
 	struct nvmft_file_opts fo = {.size = sizeof(fo), .path = "/nonexistent/disk.img"};
@@ -492,7 +480,6 @@ int main(void)
 		TEST(removed_port_closes_its_discovery_connections),
 		TEST(connections_of_a_port_are_limited),
 		TEST(namespace_options_are_checked),
-		TEST(backend_that_cannot_take_its_pages_back_is_refused),
 		TEST(missing_file_is_named),
 		TEST(namespace_comes_and_goes_while_connected),
 		TEST(namespace_that_is_replaced_at_once_goes),
