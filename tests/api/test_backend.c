@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What is asked of a backend before it is taken, and that nothing is left of one that was refused. */
+/*
+ * What is asked of a backend before it is taken, what is told of it, and that nothing is left of those that were
+ * refused or removed.
+ */
 #include <errno.h>
+#include <malloc.h>
 
 #include "admin_util.h"
 #include "probe.h"
@@ -133,6 +137,110 @@ static void a_backend_takes_the_largest_io_of_the_subsystem(void **state)
 	assert_int_equal(probe_try_add(subsys, &probe), 0);
 }
 
+/* ---- what the host is told of it ---- */
+
+static struct nvmft_namespace_info info_as(struct admin_world *w, struct nvmft_namespace_opts opts)
+{
+	struct nvmft_namespace_info info = {.size = sizeof(info)};
+
+	assert_int_equal(probe_try_add_as(w->subsys, &probe, opts), 0);
+	assert_int_equal(nvmft_namespace_info(probe.ns, &info), 0);
+	return info;
+}
+
+static void the_size_of_a_namespace_is_told(void **state)
+{
+	struct nvmft_namespace_info info;
+
+	probe.info.block_size = 4096;
+	probe.info.blocks = 77;
+	info = info_as(*state, (struct nvmft_namespace_opts){.nsid = 5});
+	assert_int_equal(info.nsid, 5);
+	assert_int_equal(info.block_size, 4096);
+	assert_int_equal(info.blocks, 77);
+	assert_false(info.read_only);
+}
+
+static void a_device_that_cannot_be_written_is_read_only(void **state)
+{
+	probe.info.read_only = true;
+	assert_true(info_as(*state, (struct nvmft_namespace_opts){0}).read_only);
+}
+
+static void a_namespace_may_be_configured_read_only(void **state)
+{
+	assert_true(info_as(*state, (struct nvmft_namespace_opts){.read_only = true}).read_only);
+}
+
+static void callers_of_an_older_header_are_told_what_it_has(void **state)
+{
+	struct nvmft_namespace_info info = {.size = offsetof(struct nvmft_namespace_info, blocks), .blocks = 4711};
+	struct admin_world *w = *state;
+
+	assert_int_equal(nvmft_namespace_info(w->ns, &info), 0);
+	assert_int_equal(info.block_size, 512);
+	assert_int_equal(info.blocks, 4711);
+	info.size = 0;
+	assert_int_equal(nvmft_namespace_info(w->ns, &info), -EINVAL);
+}
+
+/* ---- the end ---- */
+
+static unsigned int closed_when_done;
+
+static void note_closed(struct nvmft_done *done, int result)
+{
+	(void)done;
+	assert_int_equal(result, 0);
+	closed_when_done = probe.closes;
+}
+
+/* Who waits for it may then open the device again. */
+static void a_removal_is_done_when_the_backend_is_closed(void **state)
+{
+	struct nvmft_done done = {.fn = note_closed};
+	struct admin_world *w = *state;
+
+	closed_when_done = 0;
+	assert_int_equal(probe_try_add(w->subsys, &probe), 0);
+	assert_int_equal(nvmft_namespace_remove(probe.ns, &done), 0);
+	th_settle(&w->t);
+	assert_int_equal(closed_when_done, 1);
+}
+
+#define TIMES 4000
+
+/* Zero when a sanitizer has replaced the allocator. */
+static size_t heap_in_use(void)
+{
+	return mallinfo2().uordblks;
+}
+
+static void refused_backends_leave_no_memory(void **state)
+{
+	struct admin_world *w = *state;
+	size_t before;
+
+	probe.info.blocks = 0; /* none: refused */
+	assert_int_equal(probe_try_add(w->subsys, &probe), -EINVAL);
+	before = heap_in_use();
+	for (unsigned int i = 0; i < TIMES; i++)
+		assert_int_equal(probe_try_add(w->subsys, &probe), -EINVAL);
+	assert_true(heap_in_use() <= before + TIMES);
+}
+
+static void removed_namespaces_leave_no_memory(void **state)
+{
+	struct admin_world *w = *state;
+	size_t before;
+
+	th_remove_namespace(&w->t, th_add_null(w->subsys, 1 << 20, 512));
+	before = heap_in_use();
+	for (unsigned int i = 0; i < TIMES; i++)
+		th_remove_namespace(&w->t, th_add_null(w->subsys, 1 << 20, 512));
+	assert_true(heap_in_use() <= before + TIMES);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -146,6 +254,13 @@ int main(void)
 		TEST(a_volatile_cache_can_be_flushed),
 		TEST(alignment_is_a_power_of_two_up_to_a_page),
 		TEST(a_backend_takes_the_largest_io_of_the_subsystem),
+		TEST(the_size_of_a_namespace_is_told),
+		TEST(a_device_that_cannot_be_written_is_read_only),
+		TEST(a_namespace_may_be_configured_read_only),
+		TEST(callers_of_an_older_header_are_told_what_it_has),
+		TEST(a_removal_is_done_when_the_backend_is_closed),
+		TEST(refused_backends_leave_no_memory),
+		TEST(removed_namespaces_leave_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

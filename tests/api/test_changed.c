@@ -276,6 +276,18 @@ static void another_block_size_is_refused(void **state)
 	assert_int_equal(identified_size(w), BLOCKS);
 }
 
+static void another_command_set_is_refused(void **state)
+{
+	struct admin_world *w = *state;
+
+	dev.info.csi = NVME_CSI_ZNS;
+	dev.info.zones.zone_blocks = 64;
+	dev_resize(2 * BLOCKS);
+	th_settle(&w->t);
+	assert_true(th_log_has(&w->t, "its block size or command set changed"));
+	assert_int_equal(identified_size(w), BLOCKS);
+}
+
 static void facts_that_make_no_sense_are_refused(void **state)
 {
 	struct admin_world *w = *state;
@@ -839,6 +851,7 @@ int main(void)
 		TEST(lost_blocks_cannot_be_used),
 		TEST(the_same_facts_are_no_event),
 		TEST(another_block_size_is_refused),
+		TEST(another_command_set_is_refused),
 		TEST(facts_that_make_no_sense_are_refused),
 		TEST(the_last_of_several_changes_counts),
 		TEST(a_backend_inside_a_wrapper_changes_its_size_only),

@@ -400,6 +400,9 @@ static void idle_threads_use_no_cpu(void **state)
 static void nothing_is_changed_after_stopping(void **state)
 {
 	const struct nvmft_referral_opts referral = {.size = sizeof(referral), .traddr = "127.0.0.1"};
+	const struct nvmft_null_opts null = {.size = sizeof(null), .bytes = 1 << 20};
+	const struct nvmft_namespace_opts more = {
+		.size = sizeof(more), .backend = nvmft_backend_null(), .backend_opts = &null};
 	struct stop stop = {.done.fn = stopped};
 	struct nvmft_subsystem *subsys;
 	struct nvmft_namespace *ns;
@@ -412,6 +415,7 @@ static void nothing_is_changed_after_stopping(void **state)
 	ns = th_add_null(subsys, 1 << 20, 512);
 	assert_int_equal(nvmft_host_create(t.target, TH_HOSTNQN, &host), 0);
 	assert_int_equal(nvmft_target_stop(t.target, &stop.done), 0);
+	assert_int_equal(nvmft_namespace_add(subsys, &more, NULL), -ESHUTDOWN);
 	assert_int_equal(nvmft_namespace_refresh(ns), -ESHUTDOWN);
 	assert_int_equal(nvmft_namespace_remove(ns, NULL), -ESHUTDOWN);
 	assert_int_equal(nvmft_subsystem_allow_host(subsys, host), -ESHUTDOWN);
