@@ -297,6 +297,15 @@ static void facts_that_make_no_sense_are_refused(void **state)
 	assert_int_equal(identified_size(w), BLOCKS);
 }
 
+static void looking_again_without_news_wakes_nobody(void **state)
+{
+	struct admin_world *w = *state;
+
+	th_settle(&w->t);
+	assert_int_equal(nvmft_namespace_refresh(nvmft_namespace_find(w->subsys, 2)), 0);
+	assert_int_equal(th_poll(&w->t), 0);
+}
+
 static void the_last_of_several_changes_counts(void **state)
 {
 	struct admin_world *w = *state;
@@ -852,6 +861,7 @@ int main(void)
 		TEST(the_same_facts_are_no_event),
 		TEST(another_block_size_is_refused),
 		TEST(another_command_set_is_refused),
+		TEST(looking_again_without_news_wakes_nobody),
 		TEST(facts_that_make_no_sense_are_refused),
 		TEST(the_last_of_several_changes_counts),
 		TEST(a_backend_inside_a_wrapper_changes_its_size_only),
