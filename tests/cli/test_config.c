@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "capture.h"
 #include "config_check.h"
 #include "config_json.h"
 #include "field.h"
@@ -16,10 +9,7 @@
 #define N "nqn.2024-01.org.nvmft:"
 
 struct world {
-	struct report r;
-	FILE *out;
-	char *text;
-	size_t len;
+	struct capture said;
 	struct config *c;
 };
 
@@ -27,7 +17,7 @@ static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 
-	w->out = open_memstream(&w->text, &w->len);
+	capture_open(&w->said, "f");
 	*state = w;
 	return 0;
 }
@@ -36,8 +26,7 @@ static int teardown(void **state)
 {
 	struct world *w = *state;
 
-	fclose(w->out);
-	free(w->text);
+	capture_close(&w->said);
 	config_free(w->c);
 	free(w);
 	return 0;
@@ -51,12 +40,11 @@ static void load(struct world *w, const char *json)
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, json, strlen(json)), strlen(json));
 	close(fd);
-	report_init(&w->r, "f", w->out);
-	w->c = config_from_json(path, &w->r);
+	report_init(&w->said.r, "f", w->said.out);
+	w->c = config_from_json(path, &w->said.r);
 	unlink(path);
 	if (w->c)
-		config_check(w->c, &w->r);
-	fflush(w->out);
+		config_check(w->c, &w->said.r);
 }
 
 static const char subsystem_json[] =
@@ -79,7 +67,7 @@ static void takes_numbers_as_text_and_as_numbers(void **state)
 
 	load_subsystem(
 		w, "\"attr\":{\"allow_any_host\":\"1\",\"qid_max\":\"16\",\"cntlid_min\":7,\"ieee_oui\":\"0xe4d25c\"}");
-	assert_int_equal(w->r.errors, 0);
+	assert_int_equal(w->said.r.errors, 0);
 	assert_int_equal(w->c->subsystems[0].max_io_queues, 16);
 	assert_int_equal(w->c->subsystems[0].cntlid_min, 7);
 	assert_int_equal(w->c->subsystems[0].ieee_oui, 0xe4d25c);
@@ -91,7 +79,7 @@ static void knows_the_family_by_the_address(void **state)
 	struct world *w = *state;
 
 	load_subsystem(w, "\"attr\":{\"allow_any_host\":1}");
-	assert_int_equal(w->r.errors, 0);
+	assert_int_equal(w->said.r.errors, 0);
 	assert_int_equal(w->c->ports[0].addr.adrfam, 2);
 }
 
@@ -109,7 +97,7 @@ static void device_path_is_a_file(void **state)
 
 	load_subsystem(w, "\"namespaces\":[{\"nsid\":3,\"enable\":1,\"device\":{\"path\":\"/dev/x\","
 			  "\"uuid\":\"43c4260a-826b-475d-9b42-883b4258f53f\"}}]");
-	assert_int_equal(w->r.errors, 0);
+	assert_int_equal(w->said.r.errors, 0);
 	assert_int_equal(w->c->subsystems[0].ns[0].backend, BACKEND_FILE);
 	assert_string_equal(w->c->subsystems[0].ns[0].path, "/dev/x");
 	assert_int_equal(w->c->subsystems[0].ns[0].uuid[0], 0x43);
@@ -125,7 +113,7 @@ static void backend_extension(void **state)
 		w,
 		"\"namespaces\":[{\"nsid\":1,\"backend\":{\"type\":\"memory\",\"size\":\"64MiB\",\"block_size\":4096}},"
 		"{\"nsid\":2,\"backend\":{\"path\":\"x\",\"read_only\":true,\"lock\":false}}]");
-	assert_int_equal(w->r.errors, 0);
+	assert_int_equal(w->said.r.errors, 0);
 	ns = w->c->subsystems[0].ns;
 	assert_int_equal(ns[0].backend, BACKEND_MEMORY);
 	assert_int_equal(ns[0].bytes, 64 << 20);
@@ -142,7 +130,7 @@ static void a_disabled_namespace_needs_no_path(void **state)
 
 	load_subsystem(w, "\"namespaces\":[{\"nsid\":1,\"enable\":0,\"device\":{\"path\":\"(null)\"}},{\"nsid\":2,"
 			  "\"enable\":0}]");
-	assert_int_equal(w->r.errors, 0);
+	assert_int_equal(w->said.r.errors, 0);
 	assert_false(w->c->subsystems[0].ns[0].enable);
 }
 
@@ -153,8 +141,8 @@ static void inline_data_size_minus_one_is_the_default(void **state)
 	load(w,
 	     "{\"ports\":[{\"portid\":1,\"addr\":{\"trtype\":\"tcp\",\"traddr\":\"1.2.3.4\",\"trsvcid\":\"1\"},"
 	     "\"param\":{\"inline_data_size\":\"-1\",\"max_queue_size\":\"-1\",\"mdts\":\"0\"}}],\"subsystems\":[]}");
-	assert_int_equal(w->r.errors, 0);
-	assert_int_equal(w->r.warnings, 0);
+	assert_int_equal(w->said.r.errors, 0);
+	assert_int_equal(w->said.r.warnings, 0);
 	assert_true(w->c->ports[0].in_capsule_size == FIELD_AUTO_VALUE);
 }
 
@@ -163,7 +151,7 @@ static void a_high_nsid_raises_max_namespaces(void **state)
 	struct world *w = *state;
 
 	load_subsystem(w, "\"namespaces\":[{\"nsid\":5000,\"device\":{\"path\":\"x\"}}]");
-	assert_int_equal(w->r.errors, 0);
+	assert_int_equal(w->said.r.errors, 0);
 	assert_int_equal(w->c->subsystems[0].max_namespaces, 8192);
 }
 
@@ -175,7 +163,7 @@ static void target_section(void **state)
 		"\"64MiB\"},"
 		"\"ports\":[{\"portid\":1,\"addr\":{\"trtype\":\"tcp\",\"traddr\":\"1.2.3.4\",\"trsvcid\":\"1\"}}],"
 		"\"subsystems\":[]}");
-	assert_int_equal(w->r.errors, 0);
+	assert_int_equal(w->said.r.errors, 0);
 	assert_int_equal(w->c->target.threads, 2);
 	assert_int_equal(w->c->target.ncpus, 2);
 	assert_int_equal(w->c->target.cpus[1], 1);
@@ -187,8 +175,8 @@ static void a_nul_in_a_string_hides_nothing(void **state)
 	struct world *w = *state;
 
 	load_subsystem(w, "\"attr\":{\"serial\":\"good\\u0000bad\"}");
-	assert_int_equal(w->r.errors, 1);
-	assert_non_null(strstr(w->text, "subsystems[0].attr.serial"));
+	assert_int_equal(w->said.r.errors, 1);
+	assert_non_null(strstr(said(&w->said), "subsystems[0].attr.serial"));
 }
 
 static void one_mistake_is_reported_once(void **state)
@@ -198,8 +186,8 @@ static void one_mistake_is_reported_once(void **state)
 	load(w, "{\"hosts\":[{\"nqn\":\"a b\"}],\"ports\":[{\"portid\":1,\"addr\":{\"trtype\":\"tcp\",\"traddr\":\"1.2."
 		"3.4\",\"trsvcid\":\"1\"},"
 		"\"subsystems\":[\"" N "a\"]}],\"subsystems\":[{\"nqn\":\"" N "a\",\"allowed_hosts\":[\"a b\"]}]}");
-	assert_int_equal(w->r.errors, 1);
-	assert_non_null(strstr(w->text, "f: hosts[0].nqn: a b: expected an NVMe Qualified Name"));
+	assert_int_equal(w->said.r.errors, 1);
+	assert_non_null(strstr(said(&w->said), "f: hosts[0].nqn: a b: expected an NVMe Qualified Name"));
 }
 
 static void a_disabled_referral_may_be_empty(void **state)
@@ -210,7 +198,7 @@ static void a_disabled_referral_may_be_empty(void **state)
 		"\"referrals\":[{\"addr\":{\"adrfam\":\"\",\"traddr\":\"\",\"trsvcid\":\"\",\"trtype\":\"\"},\"name\":"
 		"\"r\",\"enable\":0}]}],"
 		"\"subsystems\":[]}");
-	assert_int_equal(w->r.errors, 0);
+	assert_int_equal(w->said.r.errors, 0);
 	assert_false(w->c->ports[0].referrals[0].enable);
 }
 

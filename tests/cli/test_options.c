@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <getopt.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include <nvmft/backends.h>
 
+#include "capture.h"
 #include "field.h"
 #include "options.h"
 
@@ -18,10 +11,7 @@
 
 struct world {
 	struct options o;
-	struct report r;
-	FILE *out;
-	char *text;
-	size_t len;
+	struct capture said;
 	struct config *c;
 	char *line;
 };
@@ -30,7 +20,7 @@ static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 
-	w->out = open_memstream(&w->text, &w->len);
+	capture_open(&w->said, "c");
 	*state = w;
 	return 0;
 }
@@ -39,8 +29,7 @@ static int teardown(void **state)
 {
 	struct world *w = *state;
 
-	fclose(w->out);
-	free(w->text);
+	capture_close(&w->said);
 	config_free(w->c);
 	options_fini(&w->o);
 	free(w->line);
@@ -59,11 +48,10 @@ static void command(struct world *w, const char *line)
 	while (next && *next && argc < MAX_WORDS)
 		argv[argc++] = strsep(&next, " ");
 	optind = 0;
-	report_init(&w->r, "c", w->out);
-	options_parse(&w->o, argc, argv, &w->r);
-	if (!w->r.errors)
-		w->c = options_config(&w->o, &w->r);
-	fflush(w->out);
+	report_init(&w->said.r, "c", w->said.out);
+	options_parse(&w->o, argc, argv, &w->said.r);
+	if (!w->said.r.errors)
+		w->c = options_config(&w->o, &w->said.r);
 }
 
 static void one_namespace_is_enough(void **state)
@@ -71,7 +59,7 @@ static void one_namespace_is_enough(void **state)
 	struct world *w = *state;
 
 	command(w, "--namespace disk.img");
-	assert_int_equal(w->r.errors, 0);
+	assert_int_equal(w->said.r.errors, 0);
 	assert_int_equal(w->c->nports, 1);
 	assert_string_equal(w->c->ports[0].addr.traddr, "127.0.0.1");
 	assert_string_equal(w->c->ports[0].addr.trsvcid, "4420");
@@ -88,7 +76,7 @@ static void listens_on_every_address(void **state)
 
 	command(w, "--listen tcp:[::1]:1234 --listen tcp:10.0.0.1 --listen tcp:[fe80::1%eth0]:0 --listen rdma:[::1]:7 "
 		   "--namespace x");
-	assert_int_equal(w->r.errors, 0);
+	assert_int_equal(w->said.r.errors, 0);
 	assert_int_equal(w->c->nports, 4);
 	assert_string_equal(w->c->ports[0].addr.traddr, "::1");
 	assert_string_equal(w->c->ports[0].addr.trsvcid, "1234");
@@ -110,18 +98,17 @@ static void bad_listens(void **state)
 	struct world *w = *state;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		report_init(&w->r, "c", w->out);
-		spec_listen(c, bad[i], &w->r);
-		assert_int_equal(w->r.errors, 1);
+		report_init(&w->said.r, "c", w->said.out);
+		spec_listen(c, bad[i], &w->said.r);
+		assert_int_equal(w->said.r.errors, 1);
 	}
 	config_free(c);
 }
 
 static struct ns_config *namespace_of(struct world *w, struct subsystem_config *s, const char *text)
 {
-	report_init(&w->r, "c", w->out);
-	spec_namespace(s, text, &w->r);
-	fflush(w->out);
+	report_init(&w->said.r, "c", w->said.out);
+	spec_namespace(s, text, &w->said.r);
 	return &s->ns[s->nns - 1];
 }
 
@@ -133,23 +120,23 @@ static void namespace_kinds(void **state)
 	struct ns_config *ns;
 
 	ns = namespace_of(w, s, "memory:64MiB,block=4096,nsid=7");
-	assert_int_equal(w->r.errors, 0);
+	assert_int_equal(w->said.r.errors, 0);
 	assert_int_equal(ns->backend, BACKEND_MEMORY);
 	assert_int_equal(ns->bytes, 64 << 20);
 	assert_int_equal(ns->block_size, 4096);
 	assert_int_equal(ns->nsid, 7);
 	ns = namespace_of(w, s, "vfio:0000:01:00.0/3,ro");
-	assert_int_equal(w->r.errors, 0);
+	assert_int_equal(w->said.r.errors, 0);
 	assert_int_equal(ns->backend, BACKEND_VFIO);
 	assert_string_equal(ns->address, "0000:01:00.0");
 	assert_int_equal(ns->device_nsid, 3);
 	assert_true(ns->read_only);
 	ns = namespace_of(w, s, "vfio:0000:01:00.0,iommu=type1");
-	assert_int_equal(w->r.errors, 0);
+	assert_int_equal(w->said.r.errors, 0);
 	assert_string_equal(ns->address, "0000:01:00.0");
 	assert_int_equal(ns->iommu, NVMFT_VFIO_TYPE1);
 	ns = namespace_of(w, s, "vfio:0000:01:00.0,reservations,admin=0x80+0xc1");
-	assert_int_equal(w->r.errors, 0);
+	assert_int_equal(w->said.r.errors, 0);
 	assert_true(ns->reservations);
 	assert_int_equal(ns->admin[0x80 / 8], 1);
 	assert_int_equal(ns->admin[0xc1 / 8], 2);
@@ -157,12 +144,12 @@ static void namespace_kinds(void **state)
 	assert_int_equal(ns->backend, BACKEND_NULL);
 	assert_true(ns->bytes == 1ull << 40);
 	ns = namespace_of(w, s, "file:memory:x,ro,nolock,buffered");
-	assert_int_equal(w->r.errors, 0);
+	assert_int_equal(w->said.r.errors, 0);
 	assert_int_equal(ns->backend, BACKEND_FILE);
 	assert_string_equal(ns->path, "memory:x");
 	assert_true(ns->read_only && ns->buffered && !ns->lock);
 	ns = namespace_of(w, s, "/dev/disk/by-path/pci-0000:00:01.0,uuid=43c4260a-826b-475d-9b42-883b4258f53f");
-	assert_int_equal(w->r.errors, 0);
+	assert_int_equal(w->said.r.errors, 0);
 	assert_string_equal(ns->path, "/dev/disk/by-path/pci-0000:00:01.0");
 	assert_int_equal(ns->uuid[0], 0x43);
 	config_free(c);
@@ -188,7 +175,7 @@ static void nvme_devices_have_many_names(void **state)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		struct ns_config *ns = namespace_of(w, s, names[i].text);
 
-		assert_int_equal(w->r.errors, 0);
+		assert_int_equal(w->said.r.errors, 0);
 		assert_int_equal(ns->backend, BACKEND_NVME);
 		assert_true(text_equal(ns->path, names[i].path));
 		assert_true(text_equal(ns->device_serial, names[i].serial));
@@ -224,10 +211,10 @@ static void says_what_is_wrong_with_a_namespace(void **state)
 	struct world *w = *state;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		fseek(w->out, 0, SEEK_SET);
+		fseek(w->said.out, 0, SEEK_SET);
 		namespace_of(w, s, bad[i].text);
-		assert_int_equal(w->r.errors, 1);
-		assert_memory_equal(w->text, bad[i].said, strlen(bad[i].said));
+		assert_int_equal(w->said.r.errors, 1);
+		assert_memory_equal(said(&w->said), bad[i].said, strlen(bad[i].said));
 	}
 	config_free(c);
 }
@@ -237,7 +224,7 @@ static void hosts_close_the_door_to_others(void **state)
 	struct world *w = *state;
 
 	command(w, "--namespace x --host nqn.2024-01.org.nvmft:h1 --host nqn.2024-01.org.nvmft:h2");
-	assert_int_equal(w->r.errors, 0);
+	assert_int_equal(w->said.r.errors, 0);
 	assert_false(w->c->subsystems[0].allow_any_host);
 	assert_int_equal(w->c->subsystems[0].allowed_hosts.n, 2);
 	assert_int_equal(w->c->nhosts, 2);
@@ -248,7 +235,7 @@ static void numbers_namespaces_around_given_ones(void **state)
 	struct world *w = *state;
 
 	command(w, "--namespace a --namespace b,nsid=1 --namespace c");
-	assert_int_equal(w->r.errors, 0);
+	assert_int_equal(w->said.r.errors, 0);
 	assert_int_equal(w->c->subsystems[0].ns[0].nsid, 2);
 	assert_int_equal(w->c->subsystems[0].ns[1].nsid, 1);
 	assert_int_equal(w->c->subsystems[0].ns[2].nsid, 3);
@@ -259,7 +246,7 @@ static void target_options(void **state)
 	struct world *w = *state;
 
 	command(w, "--namespace x --threads 3 --cpus 0-1 --poll always --log error --in-capsule 0 --max-io 256KiB");
-	assert_int_equal(w->r.errors, 0);
+	assert_int_equal(w->said.r.errors, 0);
 	assert_int_equal(w->c->target.threads, 3);
 	assert_int_equal(w->c->target.ncpus, 2);
 	assert_int_equal(w->c->target.log_level, 1);
@@ -272,9 +259,9 @@ static void names_the_option_that_is_wrong(void **state)
 	struct world *w = *state;
 
 	command(w, "--namespace x --discovery-nqn foo\tbar --threads many");
-	assert_int_equal(w->r.errors, 2);
-	assert_non_null(strstr(w->text, ": expected an NVMe Qualified Name"));
-	assert_non_null(strstr(w->text, "command line: --threads: many: expected a number"));
+	assert_int_equal(w->said.r.errors, 2);
+	assert_non_null(strstr(said(&w->said), ": expected an NVMe Qualified Name"));
+	assert_non_null(strstr(said(&w->said), "command line: --threads: many: expected a number"));
 }
 
 static void a_file_excludes_what_is_in_it(void **state)
@@ -282,9 +269,9 @@ static void a_file_excludes_what_is_in_it(void **state)
 	struct world *w = *state;
 
 	command(w, "--config x.json --listen tcp:1.2.3.4:1 --serial s");
-	assert_int_equal(w->r.errors, 2);
-	assert_non_null(strstr(w->text, "c: --listen: tcp:1.2.3.4:1: does not go with --config"));
-	assert_non_null(strstr(w->text, "c: --serial: s: does not go with --config"));
+	assert_int_equal(w->said.r.errors, 2);
+	assert_non_null(strstr(said(&w->said), "c: --listen: tcp:1.2.3.4:1: does not go with --config"));
+	assert_non_null(strstr(said(&w->said), "c: --serial: s: does not go with --config"));
 }
 
 static void an_option_of_one_value_is_given_once(void **state)
@@ -292,8 +279,8 @@ static void an_option_of_one_value_is_given_once(void **state)
 	struct world *w = *state;
 
 	command(w, "--namespace x --serial a --serial b");
-	assert_int_equal(w->r.errors, 1);
-	assert_non_null(strstr(w->text, "c: --serial: b: this option can be given only once"));
+	assert_int_equal(w->said.r.errors, 1);
+	assert_non_null(strstr(said(&w->said), "c: --serial: b: this option can be given only once"));
 }
 
 static void unknown_options_are_named(void **state)
@@ -301,7 +288,7 @@ static void unknown_options_are_named(void **state)
 	struct world *w = *state;
 
 	command(w, "--namespace x --lisen tcp:1.2.3.4:1");
-	assert_non_null(strstr(w->text, "c: --lisen: unknown option"));
+	assert_non_null(strstr(said(&w->said), "c: --lisen: unknown option"));
 }
 
 int main(void)

@@ -1,28 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "report.h"
-
-struct capture {
-	struct report r;
-	FILE *out;
-	char *text;
-	size_t len;
-};
+#include "capture.h"
 
 static int setup(void **state)
 {
 	struct capture *c = calloc(1, sizeof(*c));
 
-	c->out = open_memstream(&c->text, &c->len);
-	report_init(&c->r, "f.json", c->out);
+	capture_open(c, "f.json");
 	*state = c;
 	return 0;
 }
@@ -31,16 +14,9 @@ static int teardown(void **state)
 {
 	struct capture *c = *state;
 
-	fclose(c->out);
-	free(c->text);
+	capture_close(c);
 	free(c);
 	return 0;
-}
-
-static const char *said(struct capture *c)
-{
-	fflush(c->out);
-	return c->text;
 }
 
 static void names_file_key_value_and_expectation(void **state)
