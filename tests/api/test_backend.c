@@ -98,6 +98,32 @@ static void blocks_are_of_512_or_4096_bytes(void **state)
 	}
 }
 
+static size_t room; /* for facts */
+
+static int tell_size_only(struct nvmft_backend *backend, struct nvmft_backend_info *info)
+{
+	(void)backend;
+	room = info->size;
+	info->block_size = 512;
+	info->blocks = 8;
+	return 0;
+}
+
+/* As one does that was written for an older header. */
+static void a_backend_need_not_tell_all_facts(void **state)
+{
+	struct nvmft_null_opts null = {.size = sizeof(null), .bytes = 1 << 20};
+	struct nvmft_backend_ops ops = *nvmft_backend_null();
+	struct admin_world *w = *state;
+
+	ops.info = tell_size_only;
+	assert_int_equal(try_ops(w, &ops, &null), 0);
+	assert_int_equal(room, sizeof(struct nvmft_backend_info));
+	th_settle(&w->t);
+	assert_int_equal(nvmft_namespace_refresh(nvmft_namespace_find(w->subsys, 2)), 0);
+	assert_int_equal(th_poll(&w->t), 0);
+}
+
 static void there_is_a_block(void **state)
 {
 	probe.info.blocks = 0;
@@ -250,6 +276,7 @@ int main(void)
 		TEST(a_backend_that_wants_too_much_of_an_io_is_refused),
 		TEST(a_backend_that_cannot_take_its_pages_back_is_refused),
 		TEST(blocks_are_of_512_or_4096_bytes),
+		TEST(a_backend_need_not_tell_all_facts),
 		TEST(there_is_a_block),
 		TEST(a_volatile_cache_can_be_flushed),
 		TEST(alignment_is_a_power_of_two_up_to_a_page),
