@@ -204,7 +204,6 @@ static inline void io_finish(struct request *req)
 {
 	struct ns_channel *ch = req->channel;
 
-	req->io.state = IO_IDLE;
 	if (unlikely(!TAILQ_EMPTY(&ch->waiting)))
 		submit_waiter(ch);
 	else
@@ -252,6 +251,7 @@ static void submit_queued(struct request *req)
 	if (req->io.state == IO_LATE) {
 		req->io.status = late_check(req);
 		if (req->io.status) {
+			req->io.state = IO_DONE;
 			io_finish(req);
 			return;
 		}
@@ -310,6 +310,7 @@ static void io_done_later(struct request *req)
 	struct nvmft_poll_group *group = req->io.channel->group;
 
 	assert(req->io.state == IO_PENDING);
+	req->io.state = IO_DONE;
 	io_finish(req);
 	/* It may have made room for an I/O that waited; from inside a submission that one is seen to when it returns.
 	 */

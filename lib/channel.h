@@ -19,28 +19,28 @@ enum io_state {
 	IO_QUEUED,     /* in group->submits */
 	IO_LATE,       /* there, too, and waited before */
 	IO_SUBMITTING, /* inside ops->submit() */
-	IO_DONE,       /* completed there */
+	IO_DONE,       /* completed */
 	IO_PENDING,    /* the backend has it */
 };
 
 /*
- * A namespace's end in one poll group: made when the first command for the namespace comes in, closed when a view without the
- * namespace arrives and the last command is over. Belongs to the group's thread but for the counters.
+ * A namespace's end in one poll group: made when the first command for the namespace comes in, closed when a view
+ * without the namespace arrives and the last command is over. Belongs to the group's thread but for the counters.
  */
 struct ns_channel {
 	struct nvmft_channel pub;
-	struct nvmft_namespace *ns; /* counted reference */
-	uint32_t in_flight;         /* requests that hold the channel */
-	uint32_t submitted;         /* I/Os that the backend has */
-	uint32_t depth;             /* most of these; UINT32_MAX no limit */
-	bool picky;                 /* not every buffer of a transport will do */
+	struct nvmft_namespace *ns;     /* counted reference */
+	uint32_t in_flight;             /* requests that hold the channel */
+	uint32_t submitted;             /* I/Os that the backend has */
+	uint32_t depth;                 /* most of these; UINT32_MAX no limit */
+	bool picky;                     /* not every buffer of a transport will do */
 	struct nvmft_backend_info info; /* as of the opening; all but the size stays as it is */
 	bool closing;
 	bool dirty;  /* in group->dirty_channels; always true when the backend has no flush */
 	bool polled; /* in group->polled_channels; always true when the backend has no poll */
 	/* Commands that change blocks stand back while a fused pair runs here, see fused.c. */
-	uint32_t changing;       /* such commands that have begun */
-	struct request *fused;   /* first half of the pair that runs or waits for @changing to reach 0 */
+	uint32_t changing;     /* such commands that have begun */
+	struct request *fused; /* first half of the pair that runs or waits for @changing to reach 0 */
 	bool fused_runs;
 	TAILQ_HEAD(, request) held;
 	TAILQ_HEAD(, request) waiting; /* for depth */
@@ -59,7 +59,8 @@ static inline struct ns_channel *channel_find(const struct nvmft_poll_group *gro
 {
 	struct ns_channel *ch = likely(ns->slot < group->nchannels) ? group->channels[ns->slot] : NULL;
 
-	/* Only namespaces of the current view are looked up, and a channel closes when its namespace leaves that view. */
+	/* Only namespaces of the current view are looked up, and a channel closes when its namespace leaves that view.
+	 */
 	assert(!ch || (ch->ns == ns && !ch->closing));
 	return ch;
 }
@@ -93,14 +94,15 @@ static inline void channel_put(struct ns_channel *ch)
  * nvmft_channel_submit() - give req->io to the backend of req->channel
  *
  * op, flags, lba, blocks, iov and iovcnt of req->io are set. When the I/O is over req->next(req) is called with
- * req->io.status, never from inside a backend's submit and never recursively. Waits while the backend's depth is used up.
+ * req->io.status, never from inside a backend's submit and never recursively. Waits while the backend's depth is used
+ * up.
  */
 void nvmft_channel_submit(struct request *req);
 
 /*
  * nvmft_channel_abort() - an Abort found @req, which holds a channel
- * Return: true when it was still waiting here and is over now, with Command Abort Requested; false when the backend has it
- * (and was told) or it is on its way back.
+ * Return: true when it was still waiting here and is over now, with Command Abort Requested; false when the backend has
+ * it (and was told) or it is on its way back.
  */
 bool nvmft_channel_abort(struct request *req);
 
@@ -112,7 +114,8 @@ int nvmft_channels_poll(struct nvmft_poll_group *group);
 void nvmft_channels_flush(struct nvmft_poll_group *group);
 int nvmft_channels_arm(struct nvmft_poll_group *group);
 
-/* The pool got a region, or gives one up: tell the backends that want to know. add: 0 or -errno, and nobody knows it. */
+/* The pool got a region, or gives one up: tell the backends that want to know. add: 0 or -errno, and nobody knows it.
+ */
 int nvmft_channels_region_add(struct nvmft_poll_group *group, const struct nvmft_region *region);
 void nvmft_channels_region_remove(struct nvmft_poll_group *group, const struct nvmft_region *region);
 

@@ -87,10 +87,8 @@ static rarely void io_end_other(struct request *req, nvmft_status status)
 		counter_add(&ch->errors, 1);
 	if (req->iov_bounce.base)
 		io_give_back_bounce(req);
-	if (!req->lent) {
-		req->channel = NULL;
-		channel_put(ch);
-	}
+	req->channel = NULL;
+	channel_put(ch);
 	nvmft_req_complete(req, status);
 }
 
@@ -102,11 +100,8 @@ static inline void io_end(struct request *req, nvmft_status status)
 		io_end_other(req, status);
 		return;
 	}
-	/* With lent pages the channel is given back together with them, at release. */
-	if (likely(!req->lent)) {
-		req->channel = NULL;
-		ch->in_flight--;
-	}
+	req->channel = NULL;
+	ch->in_flight--;
 	nvmft_req_complete(req, 0);
 }
 
@@ -360,7 +355,7 @@ void nvmft_io_buffers_back(struct request *req)
 		copy_out_bounce(req);
 }
 
-/* Of a read that failed, or whose data is not where the host wants it. */
+/* Of a read that failed, or whose data may not be where the host wants it. */
 static rarely void read_end_other(struct request *req)
 {
 	struct ns_channel *ch = req->channel;
@@ -368,27 +363,34 @@ static rarely void read_end_other(struct request *req)
 	counter_add(&ch->reads, 1);
 	if (!req->io.status) {
 		counter_add(&ch->read_blocks, req->io.blocks);
-		copy_out_bounce(req);
+		nvmft_io_buffers_back(req);
 	}
 	io_end(req, req->io.status);
+}
+
+/* The channel is given back together with the pages, at release. */
+static void read_lent(struct request *req)
+{
+	req->pub.iov = req->io.iov;
+	req->pub.iovcnt = req->io.iovcnt;
+	req->lent = true;
+	nvmft_req_complete(req, 0);
 }
 
 static void read_end(struct request *req)
 {
 	struct ns_channel *ch = req->channel;
 
-	if (unlikely(req->io.status || req->io.iov == &req->iov_bounce)) {
+	if (unlikely(req->io.status || req->iov_bounce.base)) {
 		read_end_other(req);
 		return;
 	}
 	counter_add(&ch->reads, 1);
 	counter_add(&ch->read_blocks, req->io.blocks);
-	if (req->lend) {
-		req->pub.iov = req->io.iov;
-		req->pub.iovcnt = req->io.iovcnt;
-		req->lent = true;
-	}
-	io_end(req, 0);
+	if (req->lend)
+		read_lent(req);
+	else
+		io_end(req, 0);
 }
 
 static inline void read_start(struct request *req)
@@ -440,7 +442,7 @@ static nvmft_status read_parse(struct request *req)
 
 	if (unlikely(!nsv))
 		return parse_range_error(req);
-	req->lend = nsv->info.lends_reads && req->pub.queue->accept_lent && !req->pub.borrowed;
+	req->lend = req->pub.queue->accept_lent && nsv->info.lends_reads && !req->pub.borrowed;
 	return parse_blocks(req, read_execute, NVMFT_DIR_TO_HOST);
 }
 

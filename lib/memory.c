@@ -29,6 +29,7 @@ struct pool_slab {
 	uint32_t region;
 	uint32_t class;
 	uint32_t shift; /* of the size of a piece */
+	uint32_t bytes; /* that size */
 	uint32_t pieces;
 	uint32_t nfree;
 	uint16_t free[SLAB_PIECES];
@@ -38,11 +39,6 @@ static uint32_t class_of(size_t len)
 {
 	/* The position of the highest bit of (len - 1) / 2 KiB. */
 	return 63u - (uint32_t)__builtin_clzll((len - 1) >> (POOL_MIN_SHIFT - 1) | 1);
-}
-
-static size_t slab_bytes(const struct pool_slab *slab)
-{
-	return (size_t)1 << slab->shift;
 }
 
 static bool slab_empty(const struct pool_slab *slab)
@@ -57,6 +53,7 @@ static void slab_cut(struct pool *pool, struct pool_slab *slab, uint32_t class)
 
 	slab->class = class;
 	slab->shift = POOL_MIN_SHIFT + class;
+	slab->bytes = 1u << slab->shift;
 	slab->pieces = n;
 	slab->nfree = n;
 	for (i = 0; i < n; i++)
@@ -242,7 +239,7 @@ static inline void slab_take(struct nvmft_poll_group *group, struct pool_slab *s
 	iov->base = slab->base + ((size_t)slab->free[slab->nfree] << slab->shift);
 	iov->len = (uint32_t)len;
 	iov->region = slab->region;
-	counter_add(&group->counters.data_bytes, slab_bytes(slab));
+	pool->handed_out += slab->bytes;
 }
 
 static int pool_take(struct nvmft_poll_group *group, size_t len, struct nvmft_iov *iov)
@@ -267,7 +264,7 @@ static bool pool_full(const struct pool *pool, size_t len)
 
 void nvmft_pool_adopt(struct nvmft_poll_group *group, const struct nvmft_iov *iov)
 {
-	group->pool.used += slab_bytes(group->pool.regions[iov->region]);
+	group->pool.used += group->pool.regions[iov->region]->bytes;
 }
 
 static rarely int pool_take_more(struct nvmft_poll_group *group, size_t len, struct nvmft_iov *iov)
@@ -289,7 +286,7 @@ int nvmft_pool_take(struct nvmft_poll_group *group, size_t len, struct nvmft_iov
 	if (unlikely(!slab))
 		return pool_take_more(group, len, iov);
 	slab_take(group, slab, len, iov);
-	pool->used += slab_bytes(slab);
+	pool->used += slab->bytes;
 	return 0;
 }
 
@@ -323,7 +320,7 @@ static inline void slab_put(struct pool *pool, struct pool_slab *slab, const str
 	if (unlikely(slab->nfree == 0))
 		LIST_INSERT_HEAD(&pool->partial[slab->class], slab, link);
 	slab->free[slab->nfree++] = (uint16_t)((size_t)((unsigned char *)iov->base - slab->base) >> slab->shift);
-	counter_add(&pool->group->counters.data_bytes, -(uint64_t)slab_bytes(slab));
+	pool->handed_out -= slab->bytes;
 	if (slab_empty(slab) && ++pool->nempty > POOL_KEEP_EMPTY && !pool->trim.armed)
 		pool_trim_later(pool);
 }
@@ -332,7 +329,7 @@ void nvmft_pool_put(struct nvmft_poll_group *group, const struct nvmft_iov *iov)
 {
 	struct pool_slab *slab = group->pool.regions[iov->region];
 
-	group->pool.used -= slab_bytes(slab);
+	group->pool.used -= slab->bytes;
 	slab_put(&group->pool, slab, iov);
 }
 

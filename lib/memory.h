@@ -30,7 +30,8 @@ struct pool {
 	struct pool_slab **regions;                   /* by nvmft_iov.region; NULL entries are free */
 	uint32_t nregions, cap_regions;
 	uint32_t nempty, low_empty; /* slabs with all pieces free; fewest of them since the trim timer last looked */
-	uint64_t used, limit;       /* bytes handed out; most for I/O */
+	uint64_t used, limit;       /* bytes that I/O has; most of these */
+	uint64_t handed_out;        /* bytes that I/O and transports have */
 	struct nvmft_timer trim;
 	enum pool_pages pages;
 	struct nvmft_poll_group *group;

@@ -255,6 +255,7 @@ static int poll_pass(struct nvmft_poll_group *group)
 		n += nvmft_request_serve_waiters(group);
 	pass_end(group);
 
+	counter_set(&group->counters.data_bytes, group->pool.handed_out);
 	counter_add(&group->counters.polls, 1);
 	if (!n)
 		counter_add(&group->counters.idle_polls, 1);

@@ -40,6 +40,11 @@ static inline void counter_add(nvmft_counter *c, uint64_t n)
 	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
+static inline void counter_set(nvmft_counter *c, uint64_t n)
+{
+	atomic_store_explicit(c, n, memory_order_relaxed);
+}
+
 static inline uint64_t counter_get(const nvmft_counter *c)
 {
 	return atomic_load_explicit(c, memory_order_relaxed);

@@ -64,24 +64,27 @@ static int null_info(struct nvmft_backend *backend, struct nvmft_backend_info *i
 	return 0;
 }
 
-static void read_zeroes(const struct null_backend *nb, struct nvmft_io *io)
+static void lend_zeroes(const struct null_backend *nb, struct nvmft_io *io)
 {
 	struct null_io *ni = io->priv;
 
-	if (io->iovcnt == 0) {
-		ni->iov = (struct nvmft_iov){nb->zeroes, io->blocks * nb->block_size, NVMFT_REGION_NONE};
-		io->iov = &ni->iov;
-		io->iovcnt = 1;
-		return;
-	}
+	ni->iov = (struct nvmft_iov){nb->zeroes, io->blocks * nb->block_size, NVMFT_REGION_NONE};
+	io->iov = &ni->iov;
+	io->iovcnt = 1;
+}
+
+static void read_zeroes(struct nvmft_io *io)
+{
 	for (uint32_t i = 0; i < io->iovcnt; i++)
 		memset(io->iov[i].base, 0, io->iov[i].len);
 }
 
 static void null_submit(struct nvmft_channel *channel, struct nvmft_io *io)
 {
-	if (io->op == NVMFT_IO_READ)
-		read_zeroes(channel->backend->priv, io);
+	if (io->op == NVMFT_IO_READ && io->iovcnt)
+		read_zeroes(io);
+	else if (io->op == NVMFT_IO_READ)
+		lend_zeroes(channel->backend->priv, io);
 	nvmft_io_done(io, 0);
 }
 

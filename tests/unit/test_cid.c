@@ -73,7 +73,7 @@ static void every_identifier_at_once(void **state)
 		assert_int_equal(nvmft_cid_insert(&table, reqs[i]), 0);
 	}
 	assert_int_equal(table.count, ALL);
-	assert_int_equal(table.mask, ALL - 1);
+	assert_int_equal(table.size, ALL);
 	for (i = 0; i < ALL; i++) {
 		assert_ptr_equal(nvmft_cid_find(&table, (uint16_t)(i * 40503)), reqs[i]);
 		nvmft_cid_remove(&table, reqs[i]);
