@@ -294,7 +294,7 @@ static void the_host_identifier_is_that_of_connect(void **state)
 {
 	memset(buf, 0, sizeof(buf));
 	assert_int_equal(host_id(*state, 0x0a, 1), 0);
-	assert_false(th_zero(buf, 16));
+	assert_memory_equal(buf, th_host_id, 16);
 }
 
 static void the_short_host_identifier_is_refused(void **state)

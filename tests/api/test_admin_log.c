@@ -173,6 +173,21 @@ static void a_refused_admin_command_is_logged(void **state)
 	assert_int_equal(log[1].error_count, 0);
 }
 
+/* Bytes 44 to 47 are CDW11. */
+static void a_bad_value_of_a_feature_is_logged_with_its_place(void **state)
+{
+	static const struct {
+		uint8_t fid;
+		uint32_t value;
+		uint16_t place;
+	} cases[] = {{0x02, 1, 44}, {0x04, 9u << 16, 46}, {0x07, 0xffff, 44}, {0x07, 0xffff0000, 46}};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		assert_int_equal(admin_set_feature(*state, cases[i].fid, cases[i].value), TH_SC_INVALID_FIELD | DNR);
+		assert_int_equal(le16toh(read_errors(*state)->parm_error_location), cases[i].place);
+	}
+}
+
 static void a_refused_io_command_is_logged_with_its_lba(void **state)
 {
 	struct admin_world *w = *state;
@@ -364,6 +379,7 @@ int main(void)
 		ADMIN_TEST(page_05_names_the_commands),
 		ADMIN_TEST(page_05_is_there_for_zones_without_zoned_namespaces),
 		ADMIN_TEST(a_refused_admin_command_is_logged),
+		ADMIN_TEST(a_bad_value_of_a_feature_is_logged_with_its_place),
 		ADMIN_TEST(a_refused_io_command_is_logged_with_its_lba),
 		ADMIN_TEST(reading_the_error_log_keeps_it),
 		cmocka_unit_test_setup_teardown(errors_of_other_groups_arrive, setup_two_groups, admin_teardown),

@@ -82,6 +82,19 @@ static void an_event_is_reported_once_it_is_enabled(void **state)
 	assert_int_equal(le32toh(aer.cqe.dw0), NS_NOTICE);
 }
 
+static void an_event_can_be_disabled_again(void **state)
+{
+	struct admin_world *w = *state;
+	static struct th_cmd aer;
+
+	enable(w, 1 << 8);
+	enable(w, 0);
+	send_aer(w, &aer);
+	th_add_memory(w->subsys, 1 << 20, 512);
+	th_settle(&w->t);
+	assert_false(atomic_load(&aer.done));
+}
+
 static void reading_with_rae_keeps_the_event(void **state)
 {
 	struct admin_world *w = *state;
@@ -252,6 +265,7 @@ int main(void)
 		ADMIN_TEST(removing_a_namespace_is_an_event),
 		ADMIN_TEST(an_event_that_is_not_enabled_is_not_reported),
 		ADMIN_TEST(an_event_is_reported_once_it_is_enabled),
+		ADMIN_TEST(an_event_can_be_disabled_again),
 		ADMIN_TEST(reading_with_rae_keeps_the_event),
 		ADMIN_TEST(more_aers_than_aerl_are_refused),
 		ALONE(a_reset_ends_every_aer),
