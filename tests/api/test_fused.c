@@ -408,16 +408,14 @@ static void test_abort_of_a_write_that_stands_back(void **state)
 	assert_int_equal(w.probe.nlog, 2);
 }
 
-static void test_pairs_run_one_at_a_time(void **state)
+/* The second pair compares with what the first one wrote. */
+static void expect_one_at_a_time(struct th_queue *first, struct th_queue *second)
 {
 	static struct th_cmd other[2];
-	struct th_ctrl second;
 
-	(void)state;
-	th_ctrl_connect(&w.t, &second, NULL);
 	w.probe.hold = true;
-	submit_pair(w.q, cmds);
-	submit_pair(&second.io[0], other);
+	submit_pair(first, cmds);
+	submit_pair(second, other);
 	th_settle(&w.t);
 	assert_int_equal(w.probe.nheld, 1);
 	probe_release(&w.probe, 1);
@@ -430,10 +428,35 @@ static void test_pairs_run_one_at_a_time(void **state)
 	assert_int_equal(w.probe.nheld, 1);
 	w.probe.hold = false;
 	probe_release(&w.probe, 1);
-	/* It compares with what the first pair wrote. */
 	assert_int_equal(th_sc(th_wait_cmd(&other[0])), TH_SC_COMPARE_FAILED);
 	assert_int_equal(th_sc(th_wait_cmd(&other[1])), TH_SC_FUSED_FAIL);
+}
+
+static void test_pairs_run_one_at_a_time(void **state)
+{
+	struct th_ctrl second;
+
+	(void)state;
+	th_ctrl_connect(&w.t, &second, NULL);
+	expect_one_at_a_time(w.q, &second.io[0]);
 	th_ctrl_disconnect(&second);
+}
+
+static void test_pairs_of_two_groups_run_one_at_a_time(void **state)
+{
+	const struct th_opts opts = {.groups = 2};
+	const struct th_ctrl_opts in_turn = {.io_queues = 2};
+	struct th_ctrl second;
+
+	(void)state;
+	memset(old, 0, sizeof(old));
+	memset(new, 0x11, sizeof(new));
+	probe_world_start(&w, &opts, NULL);
+	th_ctrl_connect(&w.t, &second, &in_turn);
+	assert_ptr_not_equal(second.io[0].group, second.io[1].group);
+	expect_one_at_a_time(&second.io[0], &second.io[1]);
+	th_ctrl_disconnect(&second);
+	probe_world_stop(&w);
 }
 
 /* The connection ends while its pair waits its turn: nothing is lost, and the namespace's next pair runs. */
@@ -677,6 +700,7 @@ int main(void)
 		TEST(test_a_pair_waits_for_plain_writes),
 		TEST(test_abort_of_a_write_that_stands_back),
 		TEST(test_pairs_run_one_at_a_time),
+		cmocka_unit_test(test_pairs_of_two_groups_run_one_at_a_time),
 		TEST(test_disconnect_while_a_pair_waits_its_turn),
 		cmocka_unit_test(test_counters_over_several_threads),
 		cmocka_unit_test(test_waiting_pairs_hold_no_buffers),
