@@ -502,6 +502,28 @@ static void a_receive_comes_back_to_those_that_it_is_of(void **state)
 	nvmft_rdma_rx_put(other, DEPTH, true);
 }
 
+static void lost_receives_do_not_count_while_io_has_all_memory(void **state)
+{
+	struct rdma_rx *rx;
+
+	(void)state;
+	port.opts.receives = 2 * RDMA_RX_RESERVE;
+	for (unsigned int i = 0; i < 4; i++)
+		rx = join();
+	take();
+	nvmft_rdma_rx_put(rx, DEPTH, true);
+	full = 1;
+	set_sgl(RDMA_SGL_OFFSET);
+	for (unsigned int i = 0; i < 50; i++) {
+		receive_len(rx, IBV_WC_SUCCESS, 512);
+		nvmft_buffer_put(NULL, &given);
+	}
+	assert_int_equal(rx->lost, 1);
+	assert_int_equal(fifo.n, RDMA_RX_RESERVE);
+	for (unsigned int i = 0; i < 3; i++)
+		nvmft_rdma_rx_put(rx, DEPTH, true);
+}
+
 static void receives_of_connections_that_are_gone_come_back(void **state)
 {
 	struct rdma_rx *rx = join();
@@ -564,6 +586,7 @@ int main(void)
 		TEST(what_is_not_posted_survives_no_death),
 		TEST(what_is_posted_after_a_death_has_survived_none),
 		TEST(a_receive_comes_back_to_those_that_it_is_of),
+		TEST(lost_receives_do_not_count_while_io_has_all_memory),
 		TEST(receives_of_connections_that_are_gone_come_back),
 		TEST(devices_without_shared_queues_do),
 		TEST(small_devices_are_not_asked_for_more_than_they_have),

@@ -85,7 +85,7 @@ static bool cq_arm(struct rdma_cq *queue)
 /* Fires into a pass that does what it is for. */
 static void swept(struct nvmft_timer *timer)
 {
-	rdma_container_of(timer, struct rdma_dev, sweep)->swept = true;
+	(void)timer;
 }
 
 /*
@@ -99,9 +99,8 @@ static bool sends_to_arm(struct rdma_dev *dev)
 		return true;
 	if (!dev->signals || dev->sends.armed || dev->sweep.armed)
 		return false;
-	if (dev->swept && dev->taken == dev->taken_before)
+	if (dev->taken == dev->taken_before)
 		return true;
-	dev->swept = false;
 	dev->taken_before = dev->taken;
 	nvmft_timer_arm(dev->rg->group, &dev->sweep, RDMA_SWEEP_MS * RDMA_NS_PER_MS, RDMA_SWEEP_MS * RDMA_NS_PER_MS);
 	return false;
@@ -328,6 +327,7 @@ static int dev_create(struct rdma_group *rg, struct ibv_device *device, struct r
 	dev->async_op.prep = async_prep;
 	dev->async_op.complete = async_complete;
 	dev->sweep.fn = swept;
+	dev->taken = 1; /* not as many as before the first time */
 	ret = dev_init(dev, device);
 	if (ret) {
 		dev_free(dev);

@@ -157,8 +157,7 @@ struct rdma_dev {
 	uint32_t awaits;  /* connections that cannot go on without completions of @sends */
 	uint32_t signals; /* completions that will tell which responses hosts have taken */
 	struct nvmft_timer sweep;
-	bool swept;                   /* @sweep fired... */
-	uint32_t taken, taken_before; /* ...and completions of @sends now, and when it was armed */
+	uint32_t taken, taken_before; /* completions of @sends; now, and when @sweep was armed */
 	bool dead;                    /* gone or broken: no new connection uses it */
 	struct nvmft_ring_op wake_op, async_op;
 	struct ibv_mr **mrs; /* by region */
