@@ -41,7 +41,8 @@ static nvmft_status pass_check(struct request *req, const struct pass_cmd *cmd, 
 	const struct ns_view *nsv = nvmft_io_parse_ns(req);
 	nvmft_status status = 0;
 
-	/* What is passed on may wait at several places. */
+	/* What is passed on may wait at several places. Whatever was before, this is the view to go by. */
+	req->late = false;
 	req_set_late(req);
 	req->io.lba = 0;
 	req->io.blocks = 0;

@@ -77,9 +77,11 @@ static inline struct nvmft_poll_group *req_group(struct request *req)
 	return req->pub.queue->group;
 }
 
-/* It will execute in another pass than this one, whose view it was parsed with. */
+/* It will execute in another pass than this one, whose view it was parsed with, or in one later still. */
 static inline void req_set_late(struct request *req)
 {
+	if (req->late)
+		return;
 	req->late = true;
 	req->view_gen = req_group(req)->view->gen;
 }
