@@ -433,8 +433,12 @@ static void rx_complete(struct nvmft_ring_op *op, int res, unsigned int flags)
 		rx_nothing(conn, res);
 	if (buf)
 		give_back(tg, bid);
-	/* Else behind the responses: the peer waits for these, and may send more while they are being sent. */
-	if (!conn->dirty)
+	/*
+	 * Of a connection that is alone listening comes behind the responses, as its host waits for these. Among
+	 * several it comes before: then data arrives while the others are served. So does what has come already: a host
+	 * that is still sending many writes would otherwise get all its responses before it is ready to send more.
+	 */
+	if (conn->rx.more || conn != TAILQ_FIRST(&tg->dirty))
 		nvmft_tcp_rx_arm(conn);
 	if (unlikely(conn->state == TCP_CONN_CLOSING))
 		nvmft_tcp_conn_op_over(conn);
