@@ -161,6 +161,42 @@ static void test_abort_of_a_command_that_waits_for_buffers(void **state)
 	world_destroy(world);
 }
 
+static void replace_namespace(struct world *world, uint64_t blocks)
+{
+	const struct nvmft_memory_opts memory = {
+		.size = sizeof(memory), .bytes = blocks * WIRE_BLOCK, .block_size = WIRE_BLOCK};
+	const struct nvmft_namespace_opts ns = {
+		.size = sizeof(ns), .backend = nvmft_backend_memory(), .backend_opts = &memory};
+
+	assert_int_equal(nvmft_namespace_remove(world->ns, NULL), 0);
+	world_settle(world);
+	assert_int_equal(nvmft_namespace_add(world->subsystem, &ns, &world->ns), 0);
+	world_settle(world);
+}
+
+/* A write was good when it came. When its data is there, after it has waited for a buffer, its blocks are no more. */
+static void test_the_namespace_is_replaced_while_a_write_waits(void **state)
+{
+	struct world *world = small_world();
+	struct pair pair = wire_pair(world);
+	struct cmd cmd = cmd_rw(0x01, 9, WIRE_BLOCKS - 8, 8, SGL_TRANSPORT);
+	struct h2c data = {.cid = 9, .len = 4096, .last = true};
+	struct hogs hogs;
+
+	(void)state;
+	take_all_buffers(pair.admin, &hogs);
+	wire_cmd(pair.io, &cmd);
+	wire_expect_silence(pair.io);
+	replace_namespace(world, WIRE_BLOCKS / 2);
+	send_data_of(hogs.wires[1], 0, hogs.tags[1]);
+	data.ttag = wire_r2t(pair.io, 9, 4096);
+	wire_h2c(pair.io, &data, pattern);
+	assert_int_equal(wire_resp(pair.io, 9, NULL), 0x080); /* LBA Out of Range */
+	hogs_close(&hogs);
+	pair_close(&pair);
+	world_destroy(world);
+}
+
 /* It is answered at once: buffers come back only when what is behind it was received. */
 static void test_in_capsule_data_in_front_of_data_asked_for(void **state)
 {
@@ -534,6 +570,7 @@ int main(void)
 		cmocka_unit_test(test_in_capsule_data_waits_for_buffers),
 		cmocka_unit_test(test_disconnect_while_waiting_for_buffers),
 		cmocka_unit_test(test_abort_of_a_command_that_waits_for_buffers),
+		cmocka_unit_test(test_the_namespace_is_replaced_while_a_write_waits),
 		cmocka_unit_test(test_in_capsule_data_in_front_of_data_asked_for),
 		cmocka_unit_test(test_capsules_in_front_of_data_asked_for),
 		cmocka_unit_test(test_writer_that_never_sends),
