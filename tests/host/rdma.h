@@ -34,6 +34,7 @@ enum {
 /*
  * struct th_rdma_ask - how to connect; zero fields mean the default
  * @traddr, @trsvcid: where to; default t.port
+ * @source: from this address of ours
  * @qid: of the private data
  * @depth: commands, HSQSIZE + 1; default 32
  * @cntlid: of the private data
@@ -47,6 +48,7 @@ enum {
  */
 struct th_rdma_ask {
 	const char *traddr, *trsvcid;
+	const char *source;
 	uint16_t qid;
 	uint32_t depth;
 	uint16_t cntlid;

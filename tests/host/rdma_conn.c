@@ -32,21 +32,26 @@
 #define ACK_TIMEOUT 15
 #define RETRIES 6
 
-static struct sockaddr_storage address_of(const struct th_rdma *r)
+static struct sockaddr_storage parse_address(const char *traddr, const char *trsvcid)
 {
 	const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
 	struct sockaddr_storage ss = {.ss_family = AF_UNSPEC};
-	char traddr[256], trsvcid[32];
 	struct addrinfo *info;
 
-	if (!r->ask.traddr)
-		nvmft_port_address(r->t->port, traddr, trsvcid);
-	assert_int_equal(getaddrinfo(r->ask.traddr ? r->ask.traddr : traddr, r->ask.traddr ? r->ask.trsvcid : trsvcid,
-				     &hints, &info),
-			 0);
+	assert_int_equal(getaddrinfo(traddr, trsvcid, &hints, &info), 0);
 	memcpy(&ss, info->ai_addr, info->ai_addrlen);
 	freeaddrinfo(info);
 	return ss;
+}
+
+static struct sockaddr_storage port_address(const struct th_rdma *r)
+{
+	char traddr[256], trsvcid[32];
+
+	if (r->ask.traddr)
+		return parse_address(r->ask.traddr, r->ask.trsvcid);
+	nvmft_port_address(r->t->port, traddr, trsvcid);
+	return parse_address(traddr, trsvcid);
 }
 
 /* ---- memory ---- */
@@ -196,11 +201,16 @@ bool th_rdma_answered(struct th_rdma *r)
 
 static bool resolve(struct th_rdma *r)
 {
-	struct sockaddr_storage ss = address_of(r);
+	struct sockaddr_storage to = port_address(r), from;
+	struct sockaddr *source = NULL;
 
+	if (r->ask.source) {
+		from = parse_address(r->ask.source, NULL);
+		source = (struct sockaddr *)&from;
+	}
 	/* An event that is neither of these. */
 	r->event = RDMA_CM_EVENT_TIMEWAIT_EXIT;
-	assert_int_equal(rdma_resolve_addr(r->id, NULL, (struct sockaddr *)&ss, CM_TIMEOUT_MS), 0);
+	assert_int_equal(rdma_resolve_addr(r->id, source, (struct sockaddr *)&to, CM_TIMEOUT_MS), 0);
 	if (!wait_event(r, RDMA_CM_EVENT_TIMEWAIT_EXIT, RDMA_CM_EVENT_ADDR_RESOLVED))
 		return false;
 	assert_int_equal(rdma_resolve_route(r->id, CM_TIMEOUT_MS), 0);

@@ -7,6 +7,7 @@
  *   key   sends a Connect whose data nobody can read
  *   deaf  takes no responses any more
  *   mute  never says that it has the target's answer to its request
+ *   lost  sends one command after the other until its link is gone, and then nothing more
  *
  * The target has to end the queues of key and deaf, in 30 s.
  */
@@ -20,6 +21,8 @@
 
 #define END_MS 30000
 #define MUTE_S 13
+#define COMMAND_MS 100
+#define LOST_S 10
 
 /* Hosts only: the target is another program. */
 static struct th t = {.threaded = true};
@@ -43,10 +46,10 @@ static void key(struct th_rdma *r)
 	th_rdma_send(r, &connect, sizeof(connect));
 }
 
+static const struct nvmft_sqe nonsense;
+
 static void deaf(struct th_rdma *r)
 {
-	static const struct nvmft_sqe nonsense;
-
 	for (uint32_t i = 0; i <= r->ask.receives; i++)
 		th_rdma_send(r, &nonsense, sizeof(nonsense));
 }
@@ -55,6 +58,17 @@ static void mute(struct th_rdma *r)
 {
 	th_rdma_start(r);
 	sleep(MUTE_S);
+	_exit(0);
+}
+
+/* The end of its connection cannot reach the target either. */
+static void lost(struct th_rdma *r)
+{
+	do {
+		r->taken = r->ncqes;
+		th_rdma_send(r, &nonsense, sizeof(nonsense));
+	} while (!th_rdma_ends(r, COMMAND_MS));
+	sleep(LOST_S);
 	_exit(0);
 }
 
@@ -67,6 +81,7 @@ static const struct how {
 	{"key", key, {.qid = 1}},
 	{"deaf", deaf, {.qid = 1, .receives = 1, .keep_receives = true}},
 	{"mute", mute, {.qid = 1, .hold = true}},
+	{"lost", lost, {.qid = 1}},
 };
 
 static void host(const struct how *how, char **argv)
@@ -76,6 +91,7 @@ static void host(const struct how *how, char **argv)
 
 	ask.traddr = argv[2];
 	ask.trsvcid = argv[3];
+	ask.source = argv[5];
 	r = th_rdma_open(&t, &ask);
 	if (!r->up && !ask.hold)
 		_exit(1);
@@ -100,7 +116,7 @@ int main(int argc, char **argv)
 	const struct how *how = hows;
 	bool good = true;
 
-	if (argc != 5)
+	if (argc != 5 && argc != 6)
 		return 2;
 	while (strcmp(how->name, argv[1]) != 0)
 		if (++how == hows + sizeof(hows) / sizeof(hows[0]))
