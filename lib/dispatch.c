@@ -6,7 +6,7 @@
 #include "io_cmd.h"
 #include "request.h"
 
-static rarely nvmft_status parse_admin(struct request *req)
+static nvmft_status parse_admin(struct request *req)
 {
 	struct nvmft_ctrl *ctrl = req_ctrl(req);
 
@@ -18,7 +18,7 @@ static rarely nvmft_status parse_admin(struct request *req)
 	return nvmft_parse_admin_cmd(req);
 }
 
-static rarely nvmft_status parse_fused(struct request *req)
+static nvmft_status parse_fused(struct request *req)
 {
 	nvmft_status status = nvmft_fused_check(req);
 
@@ -31,7 +31,7 @@ static rarely nvmft_status parse_fused(struct request *req)
 }
 
 /* What connects a queue, or comes before that, or after its end. */
-static rarely nvmft_status parse_connecting(struct request *req)
+static nvmft_status parse_connecting(struct request *req)
 {
 	if (req->pub.queue->state >= QUEUE_CLOSING)
 		return SC(ABORT_QUEUE);
@@ -40,23 +40,23 @@ static rarely nvmft_status parse_connecting(struct request *req)
 	return req_error(req, SC_DNR(CMD_SEQ_ERROR), SQE_LOC(opcode));
 }
 
-static inline bool psdt_is_sgl(uint8_t flags)
+static bool psdt_is_sgl(uint8_t flags)
 {
 	return (flags & NVMFT_PSDT_MASK) == NVMFT_PSDT_SGL || (flags & NVMFT_PSDT_MASK) == NVMFT_PSDT_SGL_MPTR;
 }
 
-nvmft_status nvmft_parse_cmd(struct request *req)
+nvmft_status nvmft_parse_other_cmd(struct request *req)
 {
 	const struct nvmft_queue *queue = req->pub.queue;
 
 	/* Fabrics have SGLs only (3.3.3.1). */
-	if (unlikely(!psdt_is_sgl(req->pub.sqe.flags)))
+	if (!psdt_is_sgl(req->pub.sqe.flags))
 		return req_error(req, SC_DNR(INVALID_FIELD), SQE_LOC(flags));
-	if (unlikely(queue->state != QUEUE_LIVE || req->pub.sqe.opcode == NVMFT_OPC_FABRICS))
+	if (queue->state != QUEUE_LIVE || req->pub.sqe.opcode == NVMFT_OPC_FABRICS)
 		return parse_connecting(req);
-	if (unlikely(queue->qid == 0))
+	if (queue->qid == 0)
 		return parse_admin(req);
-	if (unlikely(nvmft_fused_concerns(req)))
+	if (nvmft_fused_concerns(req))
 		return parse_fused(req);
 	return nvmft_parse_io_cmd(req);
 }

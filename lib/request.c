@@ -13,6 +13,10 @@
 #include "request.h"
 #include "sgl.h"
 
+/* Where a request says what its data is. */
+#define DATA_BEGIN offsetof(struct request, pub.iov)
+#define DATA_END (offsetof(struct request, pub.given.base) + sizeof(void *))
+
 /* Request objects that a group keeps for the next burst, per transport: about 1 MiB. */
 #define REQUEST_POOL_MAX 1024u
 /* Buffers that a queue may have beyond the limit, for commands that the core answers itself. */
@@ -53,16 +57,8 @@ static inline struct nvmft_request *request_begin_life(struct request *req, stru
 	req->pub.queue = queue;
 	req->pub.cqe.dw0 = 0;
 	req->pub.cqe.dw1 = 0;
-	req->pub.iov = NULL;
-	req->pub.iovcnt = 0;
-	req->pub.data_len = 0;
-	req->pub.in_capsule_len = 0;
-	req->pub.dir = NVMFT_DIR_NONE;
-	req->pub.sgl = NVMFT_SGL_NONE;
-	req->pub.borrowed = false;
-	req->pub.segment_len = 0;
-	req->pub.segment_status = 0;
-	req->pub.given.base = NULL;
+	/* No iov, no data, nothing given. */
+	memset((unsigned char *)req + DATA_BEGIN, 0, DATA_END - DATA_BEGIN);
 	req->state = REQ_RECEIVED;
 	req->hashed = false;
 	req->aborted = false;
@@ -173,7 +169,7 @@ static void request_to_pool(struct group_transport *gt, struct request *req)
 	gt->nfree++;
 }
 
-static __attribute__((noinline)) void request_free_other(struct request *req)
+static rarely void request_free_other(struct request *req)
 {
 	struct nvmft_queue *queue = req->pub.queue;
 
@@ -189,14 +185,31 @@ static __attribute__((noinline)) void request_free_other(struct request *req)
 		nvmft_queue_maybe_destroy(queue);
 }
 
-/* Most commands have their own buffer and nothing else, or not even that. */
+static inline bool request_free_is_usual(const struct request *req)
+{
+	const struct nvmft_queue *queue = req->pub.queue;
+
+	return !queue->transport_gone && queue->gt->nfree < REQUEST_POOL_MAX && !req->pub.given.base &&
+	       !req->iov_bounce.base;
+}
+
+static inline void request_lend_end(struct request *req, struct ns_channel *ch)
+{
+	ch->in_flight--;
+	ch->ns->ops.lend_end(&ch->pub, &req->io);
+}
+
+/*
+ * Most commands have a buffer of their own, or a backend's pages, or neither. That goes last, so that nothing has to be
+ * kept for after it: nobody takes the object or closes the channel meanwhile.
+ */
 static inline void request_free(struct request *req)
 {
 	struct nvmft_queue *queue = req->pub.queue;
+	struct ns_channel *ch = req->channel;
 
 	req->state = REQ_FREE;
-	if (unlikely(queue->gt->nfree >= REQUEST_POOL_MAX || queue->transport_gone) || req->lent ||
-	    req->pub.given.base || req->iov_bounce.base || req->channel) {
+	if (unlikely(!request_free_is_usual(req) || (ch && (!req->lent || ch->closing)))) {
 		request_free_other(req);
 		return;
 	}
@@ -204,6 +217,8 @@ static inline void request_free(struct request *req)
 	queue->requests--;
 	if (req->pooled)
 		request_put_own(req);
+	else if (ch)
+		request_lend_end(req, ch);
 }
 
 static rarely void request_end(struct request *req)
@@ -522,9 +537,18 @@ static rarely bool request_refuse(struct request *req, nvmft_status status)
 	return false;
 }
 
+/* Of an I/O queue that is connected, and without anything that is rare in its first two bytes. */
+static inline bool request_is_plain_io(const struct request *req)
+{
+	const struct nvmft_queue *queue = req->pub.queue;
+
+	return queue->state == QUEUE_LIVE && queue->qid && req->pub.sqe.flags == NVMFT_PSDT_SGL &&
+	       req->pub.sqe.opcode != NVMFT_OPC_FABRICS && !nvmft_fused_concerns(req);
+}
+
 static inline bool request_parse(struct request *req)
 {
-	nvmft_status status = nvmft_parse_cmd(req);
+	nvmft_status status = likely(request_is_plain_io(req)) ? nvmft_parse_io_cmd(req) : nvmft_parse_other_cmd(req);
 
 	return unlikely(status) ? request_refuse(req, status) : request_begin(req);
 }

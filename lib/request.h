@@ -133,7 +133,7 @@ void nvmft_request_pool_fini(struct group_transport *gt);
 bool nvmft_request_abort(struct request *req);
 
 /* dispatch.c: the parse functions of the rooms. All are called with a queue that is connected, except fabrics. */
-nvmft_status nvmft_parse_cmd(struct request *req); /* chooses among: */
+nvmft_status nvmft_parse_other_cmd(struct request *req); /* chooses among: */
 nvmft_status nvmft_parse_fabrics_cmd(struct request *req);
 nvmft_status nvmft_parse_admin_cmd(struct request *req);
 nvmft_status nvmft_parse_discovery_cmd(struct request *req);
