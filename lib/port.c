@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "controller.h"
 #include "log.h"
 #include "poll_group.h"
 #include "port.h"
@@ -414,6 +415,19 @@ struct nvmft_poll_group *nvmft_port_place(struct nvmft_port *port)
 			break;
 	pthread_mutex_unlock(&target->view_lock);
 	return group;
+}
+
+bool nvmft_port_has_controller(struct nvmft_port *port, struct nvmft_poll_group *group, uint16_t cntlid)
+{
+	const struct port_view *pv = nvmft_view_port(group->view, port);
+	struct nvmft_ctrl *ctrl = NULL;
+	uint32_t i;
+
+	for (i = 0; pv && i < pv->nlinks && !ctrl; i++)
+		ctrl = nvmft_ctrl_find_get(pv->links[i], cntlid);
+	if (ctrl)
+		nvmft_ctrl_put(ctrl);
+	return ctrl != NULL;
 }
 
 void nvmft_port_log(struct nvmft_port *port, enum nvmft_log_level level, const char *format, ...)

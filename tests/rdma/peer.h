@@ -26,7 +26,15 @@
 #define PEER_BYTES (1u << 20)
 
 /* STS of a reject (NVMe RDMA Transport 1.0, 3.3). */
-enum { STS_RECFMT = 2, STS_QID = 3, STS_HSQSIZE = 4, STS_HRQSIZE = 5, STS_NO_RESOURCES = 6, STS_IRD = 7 };
+enum {
+	STS_RECFMT = 2,
+	STS_QID = 3,
+	STS_HSQSIZE = 4,
+	STS_HRQSIZE = 5,
+	STS_NO_RESOURCES = 6,
+	STS_IRD = 7,
+	STS_CNTLID = 9
+};
 
 #define SC_CID_CONFLICT 0x003
 #define SC_CMD_SEQ 0x00c

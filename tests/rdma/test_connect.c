@@ -127,15 +127,40 @@ static void test_reserved_bytes_do_not_matter(void **state)
 	expect_accept(*state, &ask, 32);
 }
 
-/* CNTLID of the private data is a hint that older hosts do not give; that of Connect decides. */
 static void test_cntlid_of_nobody(void **state)
 {
-	struct rdma_world *w = *state;
 	struct th_rdma_ask ask = {.qid = 1, .cntlid = 0x7777};
+
+	expect_reject(*state, &ask, STS_CNTLID);
+}
+
+/* There is none yet for it to be. */
+static void test_cntlid_of_an_admin_queue(void **state)
+{
+	struct th_rdma_ask ask = {.cntlid = 0x7777};
+
+	expect_accept(*state, &ask, 32);
+}
+
+/* Older hosts do not tell the CNTLID in the private data; that of Connect decides in any case. */
+static void test_cntlid_only_in_connect(void **state)
+{
+	struct rdma_world *w = *state;
+	struct th_rdma_ask ask = {.qid = 1};
 	struct peer *p = peer_open_unconnected(w, &ask);
 
 	assert_int_equal(peer_connect(p, 1, 0x7777, 31), SC_CONNECT_PARAM);
 	assert_int_equal(peer_connect(p, 1, w->good.cntlid, 31), SC_CMD_SEQ); /* its queue 1 is there */
+	peer_close(p);
+}
+
+static void test_cntlid_of_another_in_connect(void **state)
+{
+	struct rdma_world *w = *state;
+	struct th_rdma_ask ask = {.qid = 2, .cntlid = w->good.cntlid};
+	struct peer *p = peer_open_unconnected(w, &ask);
+
+	assert_int_equal(peer_connect(p, 2, 0x7777, 31), SC_CONNECT_PARAM);
 	peer_close(p);
 }
 
@@ -278,6 +303,9 @@ int main(void)
 		TEST(test_largest_hrqsize),
 		TEST(test_reserved_bytes_do_not_matter),
 		TEST(test_cntlid_of_nobody),
+		TEST(test_cntlid_of_an_admin_queue),
+		TEST(test_cntlid_only_in_connect),
+		TEST(test_cntlid_of_another_in_connect),
 		TEST(test_connect_with_another_qid),
 		cmocka_unit_test(test_too_many_connections),
 		TEST(test_half_established),

@@ -18,7 +18,8 @@
 
 static struct rdma_wire_request good_request(void)
 {
-	return (struct rdma_wire_request){.qid = htole16(3), .hrqsize = htole16(128), .hsqsize = htole16(127)};
+	return (struct rdma_wire_request){
+		.qid = htole16(3), .hrqsize = htole16(128), .hsqsize = htole16(127), .cntlid = htole16(0x1234)};
 }
 
 static void a_request_is_read(void **state)
@@ -31,6 +32,19 @@ static void a_request_is_read(void **state)
 	assert_int_equal(ask.qid, 3);
 	assert_int_equal(ask.depth, 128);
 	assert_int_equal(ask.hrqsize, 128);
+	assert_int_equal(ask.cntlid, 0x1234);
+}
+
+/* Whatever it says: there is no controller yet. */
+static void an_admin_queue_has_no_controller(void **state)
+{
+	struct rdma_wire_request wire = good_request();
+	struct rdma_ask ask;
+
+	(void)state;
+	wire.qid = 0;
+	assert_int_equal(nvmft_rdma_parse_ask(&wire, sizeof(wire), MAX_DEPTH, &ask), RDMA_STS_OK);
+	assert_int_equal(ask.cntlid, 0);
 }
 
 /* InfiniBand always delivers 56 bytes or more, with what nobody wrote behind. */
@@ -258,6 +272,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_request_is_read),
+		cmocka_unit_test(an_admin_queue_has_no_controller),
 		cmocka_unit_test(bytes_behind_a_request_do_not_matter),
 		cmocka_unit_test(each_bad_request_has_its_status),
 		cmocka_unit_test(answers_are_little_endian),

@@ -296,6 +296,8 @@ static void requested(struct rdma_port *port, struct rdma_cm_event *event)
 		watch_add(port, a.id);
 	if (!sts && a.read_depth == 0)
 		sts = RDMA_STS_INVALID_IRD;
+	if (!sts && a.ask.cntlid && !nvmft_port_has_controller(port->tp->port, port->group, a.ask.cntlid))
+		sts = RDMA_STS_INVALID_CNTLID;
 	if (!sts) {
 		send_to_group(port, &a);
 		return;

@@ -26,6 +26,7 @@ enum rdma_sts nvmft_rdma_parse_ask(const void *data, size_t len, uint32_t max_de
 	ask->hrqsize = le16toh(wire.hrqsize);
 	if (ask->hrqsize == 0)
 		return RDMA_STS_INVALID_HRQSIZE;
+	ask->cntlid = ask->qid ? le16toh(wire.cntlid) : 0;
 	return RDMA_STS_OK;
 }
 
@@ -42,6 +43,8 @@ const char *nvmft_rdma_sts_text(enum rdma_sts sts)
 		return "invalid HSQSIZE";
 	case RDMA_STS_INVALID_HRQSIZE:
 		return "invalid HRQSIZE";
+	case RDMA_STS_INVALID_CNTLID:
+		return "invalid CNTLID: there is no such controller";
 	case RDMA_STS_INVALID_IRD:
 		return "the host lets nobody read its memory (IRD 0)";
 	default:

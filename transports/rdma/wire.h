@@ -52,6 +52,7 @@ enum rdma_sts {
 	RDMA_STS_INVALID_HRQSIZE = 5,
 	RDMA_STS_NO_RESOURCES = 6,
 	RDMA_STS_INVALID_IRD = 7,
+	RDMA_STS_INVALID_CNTLID = 9,
 };
 
 /* What a host asks for, in our byte order. */
@@ -59,6 +60,7 @@ struct rdma_ask {
 	uint16_t qid;
 	uint32_t depth; /* commands: HSQSIZE + 1 */
 	uint32_t hrqsize;
+	uint16_t cntlid; /* of an I/O queue, 0: older hosts do not say */
 };
 
 /* 0, or the status to reject the connection with. */

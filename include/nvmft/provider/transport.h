@@ -158,6 +158,16 @@ NVMFT_API struct nvmft_transport_port *nvmft_port_transport(struct nvmft_port *p
 NVMFT_API struct nvmft_poll_group *nvmft_port_place(struct nvmft_port *port);
 
 /**
+ * nvmft_port_has_controller() - whether a queue that names this controller can be one of the port's subsystems
+ * @group: the group of the calling thread
+ *
+ * For transports whose connection requests say so (NVMe/RDMA). Connect checks it again.
+ *
+ * Context: a poll group's thread.
+ */
+NVMFT_API bool nvmft_port_has_controller(struct nvmft_port *port, struct nvmft_poll_group *group, uint16_t cntlid);
+
+/**
  * nvmft_port_closed() - ops->accept_stop is finished
  *
  * Context: the thread on which accept_start was called.
