@@ -58,7 +58,7 @@ bool nvmft_io_begin(struct request *req, bool change)
 }
 
 /* The usual case of nvmft_io_open(): false when that has more to do than to take what is there. */
-static inline bool io_open_again(struct request *req)
+static inline bool io_open_usual(struct request *req)
 {
 	struct nvmft_poll_group *group = req_group(req);
 	struct ns_channel *ch;
@@ -398,12 +398,15 @@ static inline void read_start(struct request *req)
 	req->io.op = NVMFT_IO_READ;
 	req->io.flags = 0;
 	req->next = read_end;
-	if (req->lend && likely(req->channel->info.lends_reads)) {
+	if (!req->lend) {
+		io_submit(req, read_end);
+	} else if (likely(req->channel->info.lends_reads)) {
 		req->io.iov = NULL;
 		req->io.iovcnt = 0;
 		nvmft_channel_submit(req);
 	} else {
-		io_submit(req, read_end);
+		/* The backend says so only since the channel is open. */
+		io_submit_other(req, read_end);
 	}
 }
 
@@ -430,7 +433,7 @@ static rarely void read_execute_other(struct request *req)
 
 static void read_execute(struct request *req)
 {
-	if (unlikely(!io_open_again(req) || req->pub.sqe.cdw12 & htole32(RW_FUA)))
+	if (unlikely(!io_open_usual(req) || req->pub.sqe.cdw12 & htole32(RW_FUA)))
 		read_execute_other(req);
 	else
 		read_start(req);
@@ -489,7 +492,7 @@ static rarely void write_execute_other(struct request *req)
 
 static void write_execute(struct request *req)
 {
-	if (unlikely(!io_open_again(req) || req->channel->fused)) {
+	if (unlikely(!io_open_usual(req) || req->channel->fused)) {
 		write_execute_other(req);
 		return;
 	}

@@ -12,6 +12,7 @@
 /* A backend that lends every block as a piece of its own, and counts what it gets back. */
 struct counts {
 	unsigned int lent, ended, copied;
+	bool keeps; /* its pages to itself */
 };
 
 struct toy {
@@ -39,10 +40,11 @@ static void toy_close(struct nvmft_backend *backend)
 
 static int toy_info(struct nvmft_backend *backend, struct nvmft_backend_info *info)
 {
-	(void)backend;
+	const struct toy *toy = backend->priv;
+
 	info->block_size = WIRE_BLOCK;
 	info->blocks = BYTES / WIRE_BLOCK;
-	info->lends_reads = true;
+	info->lends_reads = !toy->counts->keeps;
 	return 0;
 }
 
@@ -97,14 +99,16 @@ static const struct nvmft_backend_ops toy_ops = {
 	.lend_end = toy_lend_end,
 };
 
-static void add_toy(struct world *world, struct counts *counts)
+static struct nvmft_namespace *add_toy(struct world *world, struct counts *counts)
 {
+	struct nvmft_namespace *added;
 	struct counts *opts = counts;
 	const struct nvmft_namespace_opts ns = {
 		.size = sizeof(ns), .nsid = 2, .backend = &toy_ops, .backend_opts = &opts};
 
-	assert_int_equal(nvmft_namespace_add(world->subsystem, &ns, NULL), 0);
+	assert_int_equal(nvmft_namespace_add(world->subsystem, &ns, &added), 0);
 	world_settle(world);
+	return added;
 }
 
 static struct cmd read_all(uint16_t cid)
@@ -198,12 +202,38 @@ static void test_nothing_is_lent_for_data_digests(void **state)
 	world_destroy(world);
 }
 
+/* A poll group that had it otherwise has no buffer for such a read, and nothing is lent to it. */
+static void test_a_backend_lends_only_from_now_on(void **state)
+{
+	struct counts counts = {.keeps = true};
+	struct world *world = world_create(NULL);
+	struct nvmft_namespace *ns = add_toy(world, &counts);
+	struct pair pair = wire_pair(world);
+	struct cmd cmd = read_all(1);
+	struct pdu pdu;
+
+	(void)state;
+	wire_cmd(pair.io, &cmd);
+	wire_expect(pair.io, C2H_DATA, &pdu);
+	assert_int_equal(wire_resp(pair.io, 1, NULL), 0);
+	counts.keeps = false;
+	assert_int_equal(nvmft_namespace_refresh(ns), 0);
+	world_settle(world);
+	wire_cmd(pair.io, &cmd);
+	assert_int_equal(wire_resp(pair.io, 1, NULL), 0x082); /* Namespace Not Ready */
+	assert_int_equal(counts.lent, 0);
+	assert_int_equal(counts.copied, 1);
+	pair_close(&pair);
+	world_destroy(world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_more_pieces_than_one_send_takes),
 		cmocka_unit_test(test_disconnect_while_pieces_are_being_sent),
 		cmocka_unit_test(test_nothing_is_lent_for_data_digests),
+		cmocka_unit_test(test_a_backend_lends_only_from_now_on),
 	};
 
 	return cmocka_run_group_tests_name("lent", tests, NULL, NULL);
