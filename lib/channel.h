@@ -13,7 +13,7 @@ struct request;
 
 /* req->io.state: where an I/O is. */
 enum io_state {
-	IO_IDLE,
+	IO_IDLE,       /* or over: nothing that an Abort could do */
 	IO_HELD,       /* in channel->held: a fused pair is running */
 	IO_WAITING,    /* in channel->waiting: the backend's depth is used up */
 	IO_QUEUED,     /* in group->submits */

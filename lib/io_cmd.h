@@ -14,7 +14,7 @@
 /*
  * The life of an I/O command behind its parsing:
  *
- *   nvmft_io_begin()   look the namespace up again (fetching the data may have taken many passes) and take its channel
+ *   nvmft_io_begin()   take the namespace's channel, and if the command is late look the namespace up again
  *   nvmft_channel_submit()   once or several times, each followed by req->next
  *   nvmft_io_end()     give the channel back and complete
  */

@@ -218,8 +218,10 @@ static inline int pass_begin(struct nvmft_poll_group *group)
 	group->now_ns = nvmft_target_now(group->target);
 	if (unlikely(atomic_load_explicit(&group->target->notes, memory_order_relaxed)))
 		nvmft_notes_poll(group);
-	if (unlikely(view_is_old(group)))
-		n += nvmft_view_update(group);
+	if (unlikely(view_is_old(group))) {
+		nvmft_view_update(group);
+		n++;
+	}
 	if (unlikely(msgs_waiting(&group->msgs)))
 		n += nvmft_msgs_run(group);
 	return n;

@@ -77,6 +77,8 @@ struct nvmft_queue {
 	_Alignas(64) unsigned char priv[];
 };
 
+_Static_assert(offsetof(struct nvmft_queue, head) == 0, "nvmft_queue_priv() and nvmft_queue_group() read it there");
+
 /* queue.c. Context: the queue's thread unless said otherwise. */
 void nvmft_queue_shut(struct nvmft_queue *queue);        /* ask the transport to close, once */
 void nvmft_queue_maybe_destroy(struct nvmft_queue *queue); /* after each step that may have been the last */

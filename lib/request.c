@@ -16,6 +16,7 @@
 /* Where a request says what its data is. */
 #define DATA_BEGIN offsetof(struct request, pub.iov)
 #define DATA_END (offsetof(struct request, pub.given.base) + sizeof(void *))
+_Static_assert(offsetof(struct request, pub.priv) < DATA_BEGIN, "what stays for the life of the object is in front");
 
 /* Request objects that a group keeps for the next burst, per transport: about 1 MiB. */
 #define REQUEST_POOL_MAX 1024u
@@ -72,7 +73,6 @@ static inline struct nvmft_request *request_begin_life(struct request *req, stru
 	req->error_loc = NO_LOC;
 	req->channel = NULL;
 	req->fused = NULL;
-	req->next = NULL;
 	return &req->pub;
 }
 
@@ -193,32 +193,36 @@ static inline bool request_free_is_usual(const struct request *req)
 	       !req->iov_bounce.base;
 }
 
-static inline void request_lend_end(struct request *req, struct ns_channel *ch)
-{
-	ch->in_flight--;
-	ch->ns->ops.lend_end(&ch->pub, &req->io);
-}
-
-/*
- * Most commands have a buffer of their own, or a backend's pages, or neither. That goes last, so that nothing has to be
- * kept for after it: nobody takes the object or closes the channel meanwhile.
- */
-static inline void request_free(struct request *req)
+static __attribute__((noinline)) void request_free_lent(struct request *req)
 {
 	struct nvmft_queue *queue = req->pub.queue;
 	struct ns_channel *ch = req->channel;
 
+	ch->ns->ops.lend_end(&ch->pub, &req->io);
+	channel_put(ch);
+	request_to_pool(queue->gt, req);
+	queue->requests--;
+}
+
+/* Most commands have a backend's pages, or a buffer of their own, or neither. */
+static inline void request_free(struct request *req)
+{
+	struct nvmft_queue *queue = req->pub.queue;
+
 	req->state = REQ_FREE;
-	if (unlikely(!request_free_is_usual(req) || (ch && (!req->lent || ch->closing)))) {
+	if (unlikely(!request_free_is_usual(req) || (req->channel && !req->lent))) {
 		request_free_other(req);
+		return;
+	}
+	if (req->lent) {
+		request_free_lent(req);
 		return;
 	}
 	request_to_pool(queue->gt, req);
 	queue->requests--;
+	/* Last, so that nothing has to be kept for after it: nobody takes the object meanwhile. */
 	if (req->pooled)
 		request_put_own(req);
-	else if (ch)
-		request_lend_end(req, ch);
 }
 
 static rarely void request_end(struct request *req)
@@ -310,7 +314,7 @@ static inline bool request_grant_at_once(struct request *req)
 		return false;
 	if (!request_wants_own(req))
 		return true;
-	/* A share is less than what the pool's limit leaves. */
+	/* Twice the pages are more than the buffer, so that a share never is more than the limit leaves. */
 	if (unlikely(!TAILQ_EMPTY(&queue->buffer_waiters) || request_over_share(req)) ||
 	    nvmft_pool_take(queue->group, req->pub.data_len, &req->iov_own) != 0)
 		return false;
@@ -346,7 +350,7 @@ static int request_grant(struct request *req)
 	return ret;
 }
 
-/* It waited, or its data came in later: the queue may be about to be deleted. What has not begun is not begun then. */
+/* Maybe it waited, or its data came in later, and the queue is about to be deleted: what has not begun is not begun. */
 static void request_run(struct request *req)
 {
 	struct nvmft_queue *queue = req->pub.queue;

@@ -39,7 +39,7 @@ struct request {
 	uint16_t step;      /* where an emulation or a multi-part command stands */
 	uint32_t arg;       /* and how far; of a command that is passed on: more io.flags */
 	void (*execute)(struct request *req);
-	void (*next)(struct request *req); /* after the current io, with req->io.status; NULL: the command is over */
+	void (*next)(struct request *req); /* after the current io, with req->io.status */
 	struct request *hash_next;
 	TAILQ_ENTRY(request) link; /* one of: buffer_waiters, a channel's waiters, a controller's AERs */
 	const struct ns_view *nsv; /* of the view of the parsing; if @late that was @view_gen */

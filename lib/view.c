@@ -305,14 +305,12 @@ static void update_channels(struct nvmft_poll_group *group)
 	}
 }
 
-int nvmft_view_update(struct nvmft_poll_group *group)
+void nvmft_view_update(struct nvmft_poll_group *group)
 {
 	struct nvmft_target *target = group->target;
 	struct nvmft_view *before = group->view;
 	struct nvmft_ctrl *ctrl, *tmp;
 
-	if (atomic_load_explicit(&target->view_gen, memory_order_acquire) == before->gen)
-		return 0;
 	pthread_mutex_lock(&target->view_lock);
 	group->view = target->view;
 	group->view->refs++;
@@ -323,7 +321,6 @@ int nvmft_view_update(struct nvmft_poll_group *group)
 		nvmft_ctrl_view_changed(ctrl, before);
 	update_channels(group);
 	view_put(target, before);
-	return 1;
 }
 
 void nvmft_view_leave(struct nvmft_poll_group *group)

@@ -80,8 +80,8 @@ int nvmft_view_publish(struct nvmft_target *target, struct retired *retired, boo
 int nvmft_view_init(struct nvmft_target *target);
 void nvmft_view_fini(struct nvmft_target *target);
 
-/* Move a group to the newest view, closing what is gone and raising events. Context: the group's thread. Returns 1 when it moved. */
-int nvmft_view_update(struct nvmft_poll_group *group);
+/* Move a group to the newest view, closing what is gone and raising events. Context: the group's thread. */
+void nvmft_view_update(struct nvmft_poll_group *group);
 /* A group leaves (it is being freed). */
 void nvmft_view_leave(struct nvmft_poll_group *group);
 

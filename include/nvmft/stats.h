@@ -16,7 +16,7 @@ extern "C" {
  * @connections, @queues: open now: transport connections, and those that completed Connect
  * @admin_cmds, @io_cmds, @errors: commands completed; those with a status other than 0
  * @requests: request objects allocated now (in use or pooled)
- * @data_bytes: bytes of data buffers held now by commands, and of what RDMA may receive; @pool_bytes: bytes of memory behind them
+ * @data_bytes: bytes of data buffers that commands had at the end of the last pass, and of what RDMA may receive; @pool_bytes: bytes of memory behind them
  * @buffer_waits: commands that had to wait for a data buffer
  * @copied_bytes: data bytes that the library copied between buffers
  * @terminated: connections ended because the peer broke the protocol

@@ -96,6 +96,8 @@ enum nvmft_sgl_kind {
  * @segment_len, @segment_status: set by the transport in RECEIVED when SGL1 is the last segment, of keyed data blocks in the
  *         capsule: what they add up to, and 0 or what is wrong with them
  *
+ * nvmft_request_get() clears the fields from @iov to @given.
+ *
  * A request has exactly one owner at any moment. It is the transport's from nvmft_request_get() to
  * nvmft_request_start(), between ops->fetch() and nvmft_request_execute() or nvmft_request_fetch_failed(), and
  * between ops->respond() and nvmft_request_release(); at all other times it is the core's.

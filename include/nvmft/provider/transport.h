@@ -219,7 +219,7 @@ NVMFT_API void nvmft_queue_closed(struct nvmft_queue *queue);
  */
 NVMFT_API void nvmft_queue_drain(struct nvmft_queue *queue);
 
-/* What a queue begins with. */
+/* What a queue begins with. Only for nvmft_queue_priv() and nvmft_queue_group(). */
 struct nvmft_queue_head {
 	void *priv;
 	struct nvmft_transport_group *group;
