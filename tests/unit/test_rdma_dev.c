@@ -408,13 +408,15 @@ static void a_queue_that_cannot_be_polled_is_the_end(void **state)
 	nvmft_rdma_dev_put(dev);
 }
 
+/* All that was sent is looked at, so that no host seems not to have taken it, and some of what came in. */
 static void a_pass_leaves_time_for_others_an_end_does_not(void **state)
 {
 	struct rdma_dev *dev = get();
 
 	(void)state;
+	completions = 10000;
+	assert_int_equal(nvmft_rdma_dev_poll(dev), dev->sends.size + RDMA_CQ_EVENTS);
 	completions = 1000;
-	assert_int_equal(nvmft_rdma_dev_poll(dev), 2 * RDMA_CQ_EVENTS);
 	nvmft_rdma_dev_poll_all(dev);
 	assert_int_equal(completions, 0);
 	completions = 100000;

@@ -95,7 +95,7 @@ struct rdma_slot {
 	struct ibv_sge sge[2];
 	struct nvmft_iov data;       /* base NULL: has to be got first */
 	SLIST_ENTRY(rdma_slot) link; /* rx->bare or rx->spare */
-	uint32_t epoch;              /* rx->epoch when it was posted */
+	uint32_t epoch;              /* rx->epoch when it was filled, or came back */
 };
 
 SLIST_HEAD(rdma_slot_list, rdma_slot);
@@ -131,7 +131,7 @@ struct rdma_rx {
 	 */
 	uint32_t epoch;           /* connections that died */
 	uint32_t old;             /* posted before the last of them did */
-	uint32_t lost;            /* at most so many of @posted never come back */
+	uint32_t lost;            /* at most so many of those posted never come back */
 	struct nvmft_timer retry; /* no buffers for @bare, or no room for @todo */
 };
 

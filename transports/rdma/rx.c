@@ -143,8 +143,8 @@ static void slots_unposted(struct rdma_rx *rx)
 
 	for (struct ibv_recv_wr *wr = rx->todo; wr; wr = wr->next)
 		rdma_container_of(wr, struct rdma_slot, wr)->epoch = rx->epoch;
-	SLIST_FOREACH(slot, &rx->bare, link)
-	slot->epoch = rx->epoch;
+	SLIST_FOREACH (slot, &rx->bare, link)
+		slot->epoch = rx->epoch;
 }
 
 static void bare_add(struct rdma_rx *rx, struct rdma_slot *slot)
