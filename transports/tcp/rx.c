@@ -131,7 +131,6 @@ static size_t capsule(struct tcp_conn *conn, const uint8_t *pdu, const uint8_t *
 	treq->conn = conn;
 	treq->request = request;
 	treq->where = TCP_REQ_CORE;
-	treq->kind = TCP_TX_RESPONSE;
 	treq->ddgst_bad = false;
 	treq->header_sent = false;
 	treq->received = 0;
@@ -434,8 +433,8 @@ static void rx_complete(struct nvmft_ring_op *op, int res, unsigned int flags)
 	if (buf)
 		give_back(tg, bid);
 	/*
-	 * Of a connection that is alone listening comes behind the responses, as its host waits for these. Among
-	 * several it comes before: then data arrives while the others are served. So does what has come already: a host
+	 * Of the first connection of a pass listening comes behind the responses, as its host waits for these. Of
+	 * others it comes before: then data arrives while the others are served. So does what has come already: a host
 	 * that is still sending many writes would otherwise get all its responses before it is ready to send more.
 	 */
 	if (conn->rx.more || conn != TAILQ_FIRST(&tg->dirty))

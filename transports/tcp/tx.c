@@ -79,17 +79,15 @@ static void batch_put(struct tcp_group *tg, struct tx_batch *batch)
 	}
 }
 
-/* Releasing half of a fused pair brings the response of the other half, which may be added to the list. */
+/* All of them are answered, so that releasing them brings no response. */
 static void release_list(struct tcp_req_list *list)
 {
-	struct tcp_req *treq, *next;
+	struct tcp_req *treq = STAILQ_FIRST(list), *next;
 
-	while ((treq = STAILQ_FIRST(list))) {
-		STAILQ_INIT(list);
-		for (; treq; treq = next) {
-			next = STAILQ_NEXT(treq, link);
-			nvmft_request_release(treq->request);
-		}
+	STAILQ_INIT(list);
+	for (; treq; treq = next) {
+		next = STAILQ_NEXT(treq, link);
+		nvmft_request_release(treq->request);
 	}
 }
 
@@ -269,12 +267,27 @@ static void fill(struct tcp_conn *conn, struct tx_batch *batch)
 	}
 }
 
+/* Until a batch comes back. What this pass has parsed of it may have made it dirty once more. */
+static void starve(struct tcp_conn *conn)
+{
+	struct tcp_group *tg = conn->tg;
+
+	if (conn->dirty)
+		TAILQ_REMOVE(&tg->dirty, conn, link);
+	conn->dirty = false;
+	conn->starved = true;
+	TAILQ_INSERT_TAIL(&tg->starved, conn, link);
+}
+
 /* Put what waits into the next message. */
 static __attribute__((noinline)) void collect(struct tcp_conn *conn)
 {
 	struct tcp_group *tg = conn->tg;
 
-	/* A TermReq is the first thing that is sent after the header at fault was seen, and the last. */
+	/*
+	 * A TermReq is the first thing that is sent after the header at fault was seen, and the last: maybe in the
+	 * middle of a PDU, whose rest the host does not get then.
+	 */
 	if (conn->send_term && conn->next) {
 		batch_over(conn, conn->next);
 		conn->next = NULL;
@@ -286,8 +299,7 @@ static __attribute__((noinline)) void collect(struct tcp_conn *conn)
 	} else if (tg->batches_out == 0) {
 		nvmft_tcp_conn_dead(conn, NULL, NULL, 0);
 	} else {
-		conn->starved = true;
-		TAILQ_INSERT_TAIL(&tg->starved, conn, link);
+		starve(conn);
 	}
 }
 
