@@ -636,19 +636,26 @@ static void test_a_command_before_the_first_half_is_aborted(void **state)
 	probe_world_stop(&w);
 }
 
+/* And a pair that waits for buffers, whose second half begins at @lba. Returns what start_full() does. */
+static unsigned int start_full_with_pair(struct th_cmd *writes, uint32_t lba)
+{
+	unsigned int n = start_full(writes);
+	struct nvmft_sqe sqe[2];
+
+	memset(cmds, 0, sizeof(cmds));
+	pair(sqe, 0, BIG / 512);
+	sqe[1].cdw10 = htole32(lba);
+	th_submit_many(w.q, cmds, sqe, (void *const[]){zeroes, zeroes}, (const size_t[]){BIG, BIG}, 2);
+	th_settle(&w.t);
+	return n;
+}
+
 static void test_halves_that_do_not_match_while_the_first_waits(void **state)
 {
 	static struct th_cmd writes[FILL + 1];
-	struct nvmft_sqe sqe[2];
-	unsigned int n;
+	unsigned int n = start_full_with_pair(writes, 1);
 
 	(void)state;
-	n = start_full(writes);
-	memset(cmds, 0, sizeof(cmds));
-	pair(sqe, 0, BIG / 512);
-	sqe[1].cdw10 = htole32(1);
-	th_submit_many(w.q, cmds, sqe, (void *const[]){zeroes, zeroes}, (const size_t[]){BIG, BIG}, 2);
-	th_settle(&w.t);
 	release_all(writes, n);
 	expect(TH_SC_INVALID_FIELD, TH_SC_INVALID_FIELD);
 	probe_world_stop(&w);
@@ -657,15 +664,9 @@ static void test_halves_that_do_not_match_while_the_first_waits(void **state)
 static void test_the_namespace_becomes_read_only_while_a_pair_waits(void **state)
 {
 	static struct th_cmd writes[FILL + 1];
-	struct nvmft_sqe sqe[2];
-	unsigned int n;
+	unsigned int n = start_full_with_pair(writes, 0);
 
 	(void)state;
-	n = start_full(writes);
-	memset(cmds, 0, sizeof(cmds));
-	pair(sqe, 0, BIG / 512);
-	th_submit_many(w.q, cmds, sqe, (void *const[]){zeroes, zeroes}, (const size_t[]){BIG, BIG}, 2);
-	th_settle(&w.t);
 	w.probe.info.read_only = true;
 	assert_int_equal(nvmft_namespace_refresh(w.probe.ns), 0);
 	th_settle(&w.t);
