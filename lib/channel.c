@@ -312,8 +312,7 @@ static void io_done_later(struct request *req)
 	assert(req->io.state == IO_PENDING);
 	req->io.state = IO_DONE;
 	io_finish(req);
-	/* It may have made room for an I/O that waited; from inside a submission that one is seen to when it returns.
-	 */
+	/* It may have made room for an I/O that waited. Inside a submission that one is seen to when it returns. */
 	if (unlikely(!TAILQ_EMPTY(&group->submits)) && !group->submitting)
 		submit_all_queued(group);
 }

@@ -59,8 +59,7 @@ static inline struct ns_channel *channel_find(const struct nvmft_poll_group *gro
 {
 	struct ns_channel *ch = likely(ns->slot < group->nchannels) ? group->channels[ns->slot] : NULL;
 
-	/* Only namespaces of the current view are looked up, and a channel closes when its namespace leaves that view.
-	 */
+	/* Only namespaces of the view are looked up, and a channel closes when its namespace leaves the view. */
 	assert(!ch || (ch->ns == ns && !ch->closing));
 	return ch;
 }
@@ -114,8 +113,7 @@ int nvmft_channels_poll(struct nvmft_poll_group *group);
 void nvmft_channels_flush(struct nvmft_poll_group *group);
 int nvmft_channels_arm(struct nvmft_poll_group *group);
 
-/* The pool got a region, or gives one up: tell the backends that want to know. add: 0 or -errno, and nobody knows it.
- */
+/* The pool got a region, or gives one up: tell the backends that want to know. add: 0; -errno: nobody knows it. */
 int nvmft_channels_region_add(struct nvmft_poll_group *group, const struct nvmft_region *region);
 void nvmft_channels_region_remove(struct nvmft_poll_group *group, const struct nvmft_region *region);
 
